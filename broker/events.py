@@ -1,0 +1,103 @@
+"""What happened, as frozen values: the keeper and the desk return them, `ledger` turns them into metrics, audit and logs."""
+
+import msgspec
+
+from broker.model import Facts
+
+
+class LeaseMinted(msgspec.Struct, frozen=True):
+    """A new lease is held. `took` is the mint's duration in seconds."""
+
+    credential: str
+    serial: int
+    expires_at: float
+    took: float
+    facts: Facts
+    skew: float | None = None
+
+
+class OlderLease(msgspec.Struct, frozen=True):
+    """Upstream answered with a lease that ends no later than the held one, which therefore stays."""
+
+    credential: str
+    took: float
+
+
+class MintFailed(msgspec.Struct, frozen=True):
+    """A mint failed. `held` says whether a valid lease is still served; `retry_in` is in seconds."""
+
+    credential: str
+    code: str
+    advice: str
+    transient: bool
+    retry_in: float
+    held: bool
+    took: float
+
+
+class LeaseEvicted(msgspec.Struct, frozen=True):
+    """Upstream's second final denial: the lease is served no longer."""
+
+    credential: str
+    serial: int
+
+
+class LeaseHanded(msgspec.Struct, frozen=True):
+    """A token id and uid first received this lease."""
+
+    caller: str
+    how: str
+    uid: int | None
+    token_id: str | None
+    credential: str
+    identity: str | None
+    serial: int
+    expires_at: float
+    dialect: str
+
+
+class RequestDenied(msgspec.Struct, frozen=True):
+    """A request was refused. `reason` is ours, never text of the caller's."""
+
+    reason: str
+    status: int
+    request_id: str
+    uid: int | None = None
+    caller: str | None = None
+
+
+class TokenIssued(msgspec.Struct, frozen=True):
+    """A worker token was issued; the token itself is not known here."""
+
+    token_id: str
+    caller: str
+    uid: int | None
+    expires_at: float
+    by_uid: int
+
+
+class TokenRevoked(msgspec.Struct, frozen=True):
+    """A worker token ends; `why` is "revoked", "expired" or "closed"."""
+
+    token_id: str
+    why: str
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """The configuration was read again; `error` is set when it was refused and nothing changed."""
+
+    generation: str
+    error: str | None = None
+
+
+Event = (
+    LeaseMinted
+    | OlderLease
+    | MintFailed
+    | LeaseEvicted
+    | LeaseHanded
+    | RequestDenied
+    | TokenIssued
+    | TokenRevoked
+    | Reloaded
+)

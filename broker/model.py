@@ -1,0 +1,155 @@
+"""The frozen values that travel between the rooms. No behaviour beyond reading oneself."""
+
+import enum
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import msgspec
+
+from broker.secret import Secret
+
+
+class Kind(enum.StrEnum):
+    """What a lease opens: the dialects ask for a kind, a source mints one."""
+
+    AWS = "aws"
+    GOOGLE = "gcp"
+    GOOGLE_ID = "gcp-id"  # an OIDC ID token for one audience; never configured by itself
+
+
+class AwsKeys(msgspec.Struct, frozen=True):
+    """A set of AWS keys. `session_token` is empty where a store has none."""
+
+    access_key_id: str
+    secret_access_key: Secret
+    session_token: Secret
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """An OAuth2 bearer token and the scopes it carries."""
+
+    token: Secret
+    scopes: tuple[str, ...] = ()
+
+
+class IdToken(msgspec.Struct, frozen=True):
+    """An OIDC ID token for one audience."""
+
+    token: Secret
+    audience: str
+
+
+Value = AwsKeys | AccessToken | IdToken
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about a lease besides its secret; all of it may be shown to people."""
+
+    account: str | None = None  # AWS account id
+    arn: str | None = None
+    email: str | None = None  # Google account
+    project: str | None = None
+    quota_project: str | None = None
+    region: str | None = None
+    handed_on: bool = False  # a session of the daemon's own identity, handed on rather than minted
+    note: str | None = None  # one sentence for `check` and `status`, such as an invented expiry
+
+    @property
+    def identity(self) -> str | None:
+        """Who the lease is, in one word."""
+        return self.arn or self.email or self.account
+
+
+class Minted(msgspec.Struct, frozen=True):
+    """What a source brings home.
+
+    `expires_at` is upstream's own word in seconds since the epoch; `lifetime` is how many seconds that was ahead when
+    the answer came, by upstream's clock where it told it (its Date header), else by ours. `skew` is our clock less
+    upstream's, in seconds, where upstream told its own.
+    """
+
+    value: Value
+    expires_at: float
+    lifetime: float
+    facts: Facts = Facts()
+    skew: float | None = None
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """One minted value. Wall times are seconds since the epoch; `began` and `ends` are on the boot clock."""
+
+    value: Value
+    serial: int
+    issued_at: float
+    expires_at: float
+    began: float
+    ends: float
+    facts: Facts = Facts()
+
+    def left(self, now: float) -> float:
+        """Seconds of life left by the boot clock."""
+        return self.ends - now
+
+    @property
+    def expiry(self) -> datetime:
+        """The true expiry as an aware UTC time."""
+        return datetime.fromtimestamp(self.expires_at, UTC)
+
+
+class CallerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured caller that a process matched, and what a template may say about it."""
+
+    caller: str
+    uid: str | None = None
+    user: str | None = None
+    group: str | None = None  # the group that matched
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """An authenticated worker process: every configured caller it matched, in file order, and how it was known."""
+
+    matches: tuple[CallerFacts, ...]
+    how: str  # "uid" or "token"
+    uid: int | None = None
+    token_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name for status and audit."""
+        return "+".join(match.caller for match in self.matches)
+
+
+class Want(msgspec.Struct, frozen=True):
+    """What a request asks for: a kind, and a credential by name, by Google account, or the first of the kind."""
+
+    kind: Kind | None  # None: whatever kind the named credential has
+    name: str | None = None
+    account: str | None = None
+    audience: str | None = None
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The frozen parameters of one mint. Strings may be templates until `plan` has rendered them."""
+
+    kind: ClassVar[Kind]
+
+    def mistakes(self) -> tuple[tuple[str, str], ...]:
+        """What is wrong between fields, as (field, text); nothing by itself."""
+        return ()
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mint has besides its spec. `base` is the held lease's value of the credential named in `from`."""
+
+    base: Value | None = None
+    audience: str | None = None
+    mfa_code: Secret | None = None
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What the daemon may say to a minter: names and facts, never a spec."""
+
+    credential: str
+    facts: CallerFacts
+    generation: str
+    given: Given = Given()

@@ -1,0 +1,56 @@
+"""HTTP as the worker plane knows it: a request without a body, a reply, and the reply's bytes. Pure."""
+
+import http
+
+import msgspec
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One parsed request head.
+
+    `segments` are the path's parts between slashes, undecoded ("/aws/train" -> ("aws", "train"), "/" -> ("",)); a
+    trailing slash is an empty last segment. `query` holds the parameters, percent-decoded, in order. `fields` are the
+    header fields, names in lower case, each at most once.
+    """
+
+    method: str
+    segments: tuple[str, ...]
+    query: tuple[tuple[str, str], ...]
+    fields: dict[str, str]
+    keep_alive: bool
+
+    def parameter(self, name: str) -> str | None:
+        """The first query parameter of that name."""
+        for key, value in self.query:
+            if key == name:
+                return value
+        return None
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """One reply. `headers` are added to Content-Type, Content-Length and Cache-Control, which every reply has."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def json_body(**members: object) -> bytes:
+    """A flat JSON object; members that are None are left out."""
+    return msgspec.json.encode({name: member for name, member in members.items() if member is not None})
+
+
+def to_bytes(reply: Reply, *, close: bool) -> bytes:
+    """The reply as HTTP/1.1 with a Content-Length, never chunked or compressed."""
+    extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
+    if close:
+        extra += "Connection: close\r\n"
+    head = (
+        f"HTTP/1.1 {_STATUS_LINE.get(reply.status) or reply.status}\r\nContent-Type: {reply.content_type}\r\n"
+        f"Content-Length: {len(reply.body)}\r\nCache-Control: no-store\r\n{extra}\r\n"
+    )
+    return head.encode("ascii") + reply.body
+
+
+_STATUS_LINE = {status.value: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
