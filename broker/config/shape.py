@@ -1,0 +1,81 @@
+"""The configuration as frozen values: what `config.read` gives and `plan` takes."""
+
+from typing import Literal
+
+import msgspec
+
+from broker.model import Spec
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A literal IP address and a port; port 0 takes any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Connection and upstream limits; None means derived from the descriptor limit."""
+
+    connections: int | None = None
+    connections_per_uid: int | None = None
+    unidentified_per_uid: int = 256
+
+
+class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[daemon]`. Paths are absolute after reading; None means the default of where the daemon runs."""
+
+    listen: tuple[Address, ...] = (Address("127.0.0.1", 9911),)
+    admin: Address | None = Address("127.0.0.1", 9912)
+    socket: str | None = None
+    runtime_dir: str | None = None
+    audit_file: str | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    operators: tuple[str, ...] = ("root",)  # user names and "group:NAME"
+    limits: Limits = Limits()
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """`[credentials.NAME]`: which source mints it, with which (unrendered) spec."""
+
+    name: str
+    source: str
+    spec: Spec
+    base: str | None = None  # `from`
+    warm: Literal["start", "first-use"] | None = None
+    required: bool | None = None
+    on_denied: Literal["evict", "keep"] = "evict"
+    share_identity: bool = False
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One way for a process to match a caller; exactly one of the two is set."""
+
+    uid: int | None = None
+    group: str | None = None
+
+
+class CallerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """`[callers.NAME]`."""
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+    worker_token: bool = False
+    grants: tuple[str, ...] = ()
+    issuers: tuple[str, ...] = ()
+    allow_root: bool = False
+    bare: bool = False
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole configuration. `generation` is the SHA-256 over the files read, in hexadecimal."""
+
+    daemon: DaemonSettings
+    credentials: tuple[Credential, ...]
+    callers: tuple[CallerEntry, ...]
+    generation: str
+    files: tuple[str, ...] = ()  # what was read, in order; empty under zero configuration
+    zero: bool = False
