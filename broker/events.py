@@ -1,4 +1,4 @@
-"""What happened, as frozen values: the keeper and the desk return them, `ledger` turns them into metrics, audit and logs."""
+"""What happened, as frozen values: keeper and desk return them, `ledger` makes metrics, audit and logs of them."""
 
 import msgspec
 
@@ -42,6 +42,25 @@ class LeaseEvicted(msgspec.Struct, frozen=True):
     serial: int
 
 
+class StaleServed(msgspec.Struct, frozen=True):
+    """A lease was handed out although its last refresh failed."""
+
+    credential: str
+
+
+class UpstreamAsked(msgspec.Struct, frozen=True):
+    """One mint was asked of a source; `code` is "ok" or the error's code."""
+
+    source: str
+    code: str
+
+
+class MinterLost(msgspec.Struct, frozen=True):
+    """A minter process ended while it was asked; `why` is "deadline" or "died"."""
+
+    why: str
+
+
 class LeaseHanded(msgspec.Struct, frozen=True):
     """A token id and uid first received this lease."""
 
@@ -67,12 +86,12 @@ class RequestDenied(msgspec.Struct, frozen=True):
 
 
 class TokenIssued(msgspec.Struct, frozen=True):
-    """A worker token was issued; the token itself is not known here."""
+    """A worker token was issued; the token itself is not known here. Held ones have no expiry."""
 
     token_id: str
     caller: str
     uid: int | None
-    expires_at: float
+    expires_at: float | None
     by_uid: int
 
 
@@ -95,6 +114,9 @@ Event = (
     | OlderLease
     | MintFailed
     | LeaseEvicted
+    | StaleServed
+    | UpstreamAsked
+    | MinterLost
     | LeaseHanded
     | RequestDenied
     | TokenIssued

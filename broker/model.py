@@ -17,7 +17,7 @@ class Kind(enum.StrEnum):
     GOOGLE_ID = "gcp-id"  # an OIDC ID token for one audience; never configured by itself
 
 
-class AwsKeys(msgspec.Struct, frozen=True):
+class AwsKeys(msgspec.Struct, frozen=True, tag="aws"):
     """A set of AWS keys. `session_token` is empty where a store has none."""
 
     access_key_id: str
@@ -25,14 +25,14 @@ class AwsKeys(msgspec.Struct, frozen=True):
     session_token: Secret
 
 
-class AccessToken(msgspec.Struct, frozen=True):
+class AccessToken(msgspec.Struct, frozen=True, tag="token"):
     """An OAuth2 bearer token and the scopes it carries."""
 
     token: Secret
     scopes: tuple[str, ...] = ()
 
 
-class IdToken(msgspec.Struct, frozen=True):
+class IdToken(msgspec.Struct, frozen=True, tag="id-token"):
     """An OIDC ID token for one audience."""
 
     token: Secret
@@ -112,6 +112,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     how: str  # "uid" or "token"
     uid: int | None = None
     token_id: str | None = None
+    only: tuple[str, ...] | None = None  # narrowed to these credentials, in this order of preference
 
     @property
     def name(self) -> str:

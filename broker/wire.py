@@ -1,16 +1,22 @@
 """HTTP as the worker plane knows it: a request without a body, a reply, and the reply's bytes. Pure."""
 
+import functools
 import http
+from datetime import UTC, datetime
 
 import msgspec
+
+_encode = msgspec.json.Encoder().encode
+NOT_PLAIN = ("//",)
 
 
 class Request(msgspec.Struct, frozen=True):
     """One parsed request head.
 
     `segments` are the path's parts between slashes, undecoded ("/aws/train" -> ("aws", "train"), "/" -> ("",)); a
-    trailing slash is an empty last segment. `query` holds the parameters, percent-decoded, in order. `fields` are the
-    header fields, names in lower case, each at most once.
+    trailing slash is an empty last segment, and a path that is not plain is NOT_PLAIN, which nothing can be named.
+    `query` holds the parameters, percent-decoded, in order. `fields` are the header fields, names in lower
+    case, each at most once.
     """
 
     method: str
@@ -38,7 +44,19 @@ class Reply(msgspec.Struct, frozen=True):
 
 def json_body(**members: object) -> bytes:
     """A flat JSON object; members that are None are left out."""
-    return msgspec.json.encode({name: member for name, member in members.items() if member is not None})
+    if None in members.values():
+        members = {name: member for name, member in members.items() if member is not None}
+    return _encode(members)
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as every client reads them: RFC 3339, UTC, a capital Z; a fraction is dropped."""
+    return _timestamp(int(seconds))
+
+
+@functools.lru_cache(maxsize=1024)  # one lease is shown many times
+def _timestamp(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
 def to_bytes(reply: Reply, *, close: bool) -> bytes:

@@ -79,3 +79,24 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     generation: str
     files: tuple[str, ...] = ()  # what was read, in order; empty under zero configuration
     zero: bool = False
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The files of one generation as they were read, so that a minter sees exactly what the daemon saw.
+
+    `files` are (absolute path, content), the main file first. Under zero configuration there are none, and `zero` is
+    (runtime folder, uid). A minter that read the disk itself could meet a half-edited file that no reload has accepted
+    yet, and leases would die of it.
+    """
+
+    files: tuple[tuple[str, bytes], ...] = ()
+    zero: tuple[str, int] | None = None
+
+    def pack(self) -> bytes:
+        """As bytes for another process of ours."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Snapshot":
+        """What `pack` made."""
+        return msgspec.msgpack.decode(packed, type=cls)

@@ -1,27 +1,12 @@
 """The one table of sources. A new cloud is one file beside this one and its lines here.
 
-Specs are plain data and may be imported anywhere. Mint functions import their cloud SDK inside themselves and run only in a minter process.
+Specs are plain data and may be imported anywhere. Mint functions import their cloud SDK inside themselves and run only
+in a minter process.
 """
 
-from collections.abc import Callable
-from typing import Any
+from broker.sources import aws, google
+from broker.sources.source import Source
 
-import msgspec
+TABLE: dict[str, Source] = {source.name: source for source in (*aws.SOURCES, *google.SOURCES)}
 
-from broker.model import Facts, Given, Kind, Minted, Spec, Value
-
-
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """How one kind of short-lived secret is minted. All functions block and may raise any MintError.
-
-    `mint` and `id_token` give a Minted; `who` asks upstream who a value is (one call, for `check`); `find` says in a
-    few words which identity zero configuration would use, or None; `base` is the kind that `from` must name.
-    """
-
-    name: str
-    spec: type[Spec]
-    mint: Callable[[Any, Given], Minted]
-    who: Callable[[Any, Value], Facts]
-    base: Kind | None = None
-    id_token: Callable[[Any, Given], Minted] | None = None
-    find: Callable[[Any], str | None] | None = None
+__all__ = ["TABLE", "Source"]

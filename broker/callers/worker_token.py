@@ -1,0 +1,199 @@
+"""Worker tokens: the broker's own short secrets, of which only the SHA-256 digests are kept.
+
+A pure table: time comes in, no clock is read. `now` and `ends` are on the boot clock, `wall` and `expires_at` since the
+epoch; a token that lives as long as the connection that holds it ends at infinity.
+"""
+
+import hashlib
+import heapq
+import secrets
+from collections import Counter
+from collections.abc import Container, Iterable
+from typing import Literal
+
+import msgspec
+
+from broker.errors import Refused
+from broker.model import Caller
+from broker.secret import Secret
+
+Purpose = Literal["header", "path"]
+
+HEADER_PREFIX = "cbw_"
+PATH_PREFIX = "cbp_"
+LENGTH = 47  # a prefix and 43 URL-safe characters, which are 32 random bytes
+
+_PREFIX: dict[Purpose, str] = {"header": HEADER_PREFIX, "path": PATH_PREFIX}
+_RANDOM_BYTES = 32
+_ID_BYTES = 6
+
+
+class TokenOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A token as it is asked for: who shows it is `caller`, and if that has a uid, only that uid may.
+
+    `ttl` is in seconds; infinite for a token that a control connection holds.
+    """
+
+    caller: Caller
+    purpose: Purpose
+    ttl: float
+    issued_by: int
+    held: bool = False  # revoked when the control connection that asked for it ends
+
+
+class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a token once it is issued. The id may be shown; it has nothing to do with the secret."""
+
+    id: str
+    caller: Caller
+    purpose: Purpose
+    issued_by: int
+    issued_at: float
+    expires_at: float
+    began: float
+    ends: float
+    held: bool = False
+
+    def fits(self, attested: int | None, *, attesting: bool) -> bool:
+        """Whether the connection that shows it may be of the uid it is bound to.
+
+        `attesting` says that the kernel was asked; its doubt then counts as another uid. Else a thief who half-closes
+        his connection, which the kernel does not attest, would slip past the bond.
+        """
+        return self.caller.uid is None or not attesting or attested == self.caller.uid
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A live token as it survives a restart of the daemon."""
+
+    digest: bytes
+    entry: TokenEntry
+
+
+class WorkerTokens:
+    """Every live worker token, found by its digest.
+
+    What is secret is never compared: a dict look-up by digest takes as long whatever was guessed.
+    """
+
+    __slots__ = ("_by_digest", "_digests", "_ended", "_ends", "_issued", "_most", "_most_per_issuer")
+
+    def __init__(self, *, most: int = 100_000, most_per_issuer: int = 25_000) -> None:
+        self._by_digest: dict[bytes, TokenEntry] = {}  # in the order of issue
+        self._digests: dict[str, bytes] = {}  # by id
+        self._ends: list[tuple[float, str]] = []  # a heap; ids that are gone stay in it until they come up
+        self._ended: list[TokenEntry] = []  # expired, and not yet told to the caller of `expire`
+        self._issued: Counter[int] = Counter()  # by issuing uid
+        self._most = most
+        self._most_per_issuer = most_per_issuer
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    def issue(self, order: TokenOrder, now: float, wall: float) -> tuple[Secret, TokenEntry]:
+        """Make a token and keep its digest. Raises Refused if it would live no time, or the table is full."""
+        if not order.ttl > 0:
+            raise Refused(400, "InvalidTtl", "a worker token must live longer than 0 seconds: give a longer ttl")
+        self._make_room(order.issued_by, now)
+        text = _PREFIX[order.purpose] + secrets.token_urlsafe(_RANDOM_BYTES)
+        token_id = self._new_id()
+        entry = TokenEntry(
+            id=token_id,
+            caller=msgspec.structs.replace(order.caller, how="token", token_id=token_id),
+            purpose=order.purpose,
+            issued_by=order.issued_by,
+            issued_at=wall,
+            expires_at=wall + order.ttl,
+            began=now,
+            ends=now + order.ttl,
+            held=order.held,
+        )
+        self._keep(_digest(text), entry)
+        return Secret(text), entry
+
+    def find(self, text: str, purpose: Purpose, now: float) -> TokenEntry | None:
+        """The live token of that text and purpose, or None."""
+        if len(text) != LENGTH:
+            return None
+        entry = self._by_digest.get(_digest(text))
+        if entry is None or entry.purpose != purpose or now >= entry.ends:
+            return None
+        return entry
+
+    def entry(self, token_id: str) -> TokenEntry | None:
+        """The token of that id, or None."""
+        digest = self._digests.get(token_id)
+        return None if digest is None else self._by_digest[digest]
+
+    def revoke(self, token_id: str) -> TokenEntry | None:
+        """End a token at once; None if there is none of that id."""
+        digest = self._digests.pop(token_id, None)
+        if digest is None:
+            return None
+        entry = self._by_digest.pop(digest)
+        self._issued[entry.issued_by] -= 1
+        if not self._issued[entry.issued_by]:
+            del self._issued[entry.issued_by]
+        return entry
+
+    def expire(self, now: float) -> tuple[TokenEntry, ...]:
+        """End what has reached its time; gives each such token once."""
+        self._sweep(now)
+        ended, self._ended = self._ended, []
+        return tuple(ended)
+
+    def list(self) -> tuple[TokenEntry, ...]:
+        """Every token, in the order of issue, expired ones included until they are swept."""
+        return tuple(self._by_digest.values())
+
+    def adopt(self, callers: Container[str]) -> tuple[TokenEntry, ...]:
+        """End the tokens of which a new configuration knows no caller any more; gives them."""
+        gone = [entry for entry in self.list() if not any(facts.caller in callers for facts in entry.caller.matches)]
+        for entry in gone:
+            self.revoke(entry.id)
+        return tuple(gone)
+
+    def dump(self) -> tuple[Kept, ...]:
+        """Digests and entries, to be kept over a restart."""
+        return tuple(Kept(digest, entry) for digest, entry in self._by_digest.items())
+
+    def load(self, kept: Iterable[Kept], now: float) -> None:
+        """Take back what a restart left; not what has expired, or was issued in another boot."""
+        for token in kept:
+            if token.entry.began <= now < token.entry.ends and len(self) < self._most:
+                self._keep(token.digest, token.entry)
+
+    def _keep(self, digest: bytes, entry: TokenEntry) -> None:
+        self.revoke(entry.id)
+        self._by_digest[digest] = entry
+        self._digests[entry.id] = digest
+        self._issued[entry.issued_by] += 1
+        heapq.heappush(self._ends, (entry.ends, entry.id))
+        if len(self._ends) > 2 * len(self) + 64:  # many were revoked long before their time
+            self._ends = [(entry.ends, entry.id) for entry in self._by_digest.values()]
+            heapq.heapify(self._ends)
+
+    def _sweep(self, now: float) -> None:
+        while self._ends and self._ends[0][0] <= now:
+            entry = self.revoke(heapq.heappop(self._ends)[1])
+            if entry is not None:
+                self._ended.append(entry)
+
+    def _make_room(self, issuer: int, now: float) -> None:
+        if len(self) >= self._most or self._issued[issuer] >= self._most_per_issuer:
+            self._sweep(now)
+        if self._issued[issuer] >= self._most_per_issuer:
+            advice = f"uid {issuer} has {self._most_per_issuer} live worker tokens: revoke some, or issue shorter ones"
+            raise Refused(429, "TooManyTokens", advice)
+        if len(self) >= self._most:
+            advice = f"there are {self._most} live worker tokens: revoke some, or issue shorter ones"
+            raise Refused(429, "TooManyTokens", advice)
+
+    def _new_id(self) -> str:
+        while (token_id := secrets.token_hex(_ID_BYTES)) in self._digests:
+            pass
+        return token_id
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

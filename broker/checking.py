@@ -1,0 +1,128 @@
+"""Every configured credential minted once, and who each one is: the work of `credbroker check`, by the minters alone."""
+
+import asyncio
+import os
+import pwd
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from broker.errors import BrokerError, MintError
+from broker.minter import frames
+from broker.minter.client import Pool
+from broker.model import Ask, CallerFacts, Facts, Given, Minted
+from broker.plan import Book, Rendered, Unrenderable
+from broker.secret import Secret
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one credential turned out to be, or why it could not be minted. Seconds."""
+
+    credential: str
+    source: str
+    caller: str
+    facts: Facts = Facts()
+    lifetime: float | None = None
+    skew: float | None = None
+    error: str | None = None
+    advice: str | None = None
+
+
+class Checker:
+    """Mints each rendering of a Book once, bases before what chains from them."""
+
+    def __init__(self, book: Book, pool: Pool, ask_code: Callable[[str], str]) -> None:
+        self._book = book
+        self._pool = pool
+        self._ask_code = ask_code
+        self._minted: dict[bytes, asyncio.Future[frames.Brought]] = {}
+
+    async def findings(self) -> list[Finding]:
+        """One finding for each credential and caller that it is granted to, in file order."""
+        found = []
+        for name, facts in self._granted():
+            found.append(await self._finding(name, facts))
+        return found
+
+    def _granted(self) -> Iterator[tuple[str, CallerFacts]]:
+        granted: set[str] = set()
+        for caller in self._book.config.callers:
+            group = next((rule.group for rule in caller.rules if rule.group), None)
+            facts = CallerFacts(caller=caller.name, uid=str(os.getuid()), user=_own_name(), group=group)
+            for name in caller.grants:
+                granted.add(name)
+                yield name, facts
+        for credential in self._book.config.credentials:
+            if credential.name not in granted:
+                yield credential.name, CallerFacts(caller="-", uid=str(os.getuid()), user=_own_name())
+
+    async def _finding(self, name: str, facts: CallerFacts) -> Finding:
+        source = self._book.credentials[name].source
+        try:
+            brought = await self._mint(self._book.rendered(name, facts))
+        except (MintError, Unrenderable) as error:
+            return Finding(credential=name, source=source, caller=facts.caller, error=error.code, advice=error.advice)
+        return Finding(
+            credential=name,
+            source=source,
+            caller=facts.caller,
+            facts=_joined(brought.minted, brought.facts),
+            lifetime=brought.minted.lifetime,
+            skew=brought.minted.skew,
+        )
+
+    async def _mint(self, rendered: Rendered) -> frames.Brought:
+        """Once a rendering; a second caller of the same one is told the same."""
+        known = self._minted.get(rendered.key)
+        if known is None:
+            known = self._minted[rendered.key] = asyncio.get_running_loop().create_future()
+            try:
+                known.set_result(await self._mint_now(rendered))
+            except BrokerError as error:
+                known.set_exception(error)
+        return await known
+
+    async def _mint_now(self, rendered: Rendered) -> frames.Brought:
+        base = (await self._mint(rendered.base)).minted.value if rendered.base else None
+        code = None
+        if getattr(rendered.spec, "mfa_serial", None):
+            code = Secret(self._ask_code(rendered.label))
+        ask = Ask(
+            credential=rendered.label,
+            facts=rendered.facts,
+            generation=self._book.config.generation,
+            given=Given(base=base, mfa_code=code),
+        )
+        brought = await self._pool.call(frames.Call(do="who", ask=ask))
+        assert isinstance(brought, frames.Brought)
+        return brought
+
+
+async def found_identities(book: Book, pool: Pool) -> tuple[str, ...]:
+    """The credentials of a zero configuration for which there is an identity."""
+    caller = CallerFacts(caller=next(iter(book.callers)))
+    names = list(book.credentials)
+    found = await asyncio.gather(*(_found(book, pool, name, caller) for name in names))
+    return tuple(name for name, words in zip(names, found, strict=True) if words)
+
+
+async def _found(book: Book, pool: Pool, name: str, caller: CallerFacts) -> str | None:
+    ask = Ask(credential=name, facts=caller, generation=book.config.generation)
+    try:
+        found = await pool.call(frames.Call(do="find", ask=ask))
+    except BrokerError:
+        return None
+    return found.identity if isinstance(found, frames.Found) else None
+
+
+def _joined(minted: Minted, who: Facts | None) -> Facts:
+    """What the mint told, and what upstream said when asked."""
+    told = {name: value for name, value in msgspec.structs.asdict(who or Facts()).items() if value}
+    return msgspec.structs.replace(minted.facts, **told)
+
+
+def _own_name() -> str | None:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return None

@@ -1,0 +1,66 @@
+"""`credbroker status`: what the running daemon holds."""
+
+import time
+
+import click
+import msgspec
+
+from broker import control_api as api
+from broker.cli.options import daemon, json_option, socket_option
+from broker.cli.tables import span, table
+
+PAUSE = 2.0
+
+
+@click.command("status")
+@click.option("--watch", is_flag=True, help="Repeat every 2 seconds until ended.")
+@json_option
+@socket_option
+def command(as_json: bool, watch: bool, explicit: str | None) -> None:
+    """Show the running daemon's leases and callers, as far as you may see them."""
+    client = daemon(explicit)
+    while True:
+        status = client.get("/status", api.Status)
+        if watch and not as_json:
+            click.clear()
+        click.echo(msgspec.json.encode(status) if as_json else page(status))
+        if not watch:
+            return
+        time.sleep(PAUSE)
+
+
+def page(status: api.Status) -> str:
+    """The status as one screen."""
+    about = [
+        f"credbroker {status.version}, pid {status.pid}, {'ready' if status.ready else 'NOT READY'}, "
+        f"workers at {', '.join(status.listen)}, attestation {status.attestation}",
+        f"configuration {', '.join(status.files) or 'none: zero configuration'} ({status.generation[:12]})",
+    ]
+    leases = table(
+        ("CREDENTIAL", "CALLER", "STATE", "IDENTITY", "EXPIRES IN", "REFRESHED", "NEXT IN", "SERVED", "LAST ERROR"),
+        [
+            (
+                lease.credential,
+                lease.caller,
+                lease.state,
+                lease.identity,
+                span(lease.left),
+                _ago(lease.refreshed_at),
+                span(lease.next_refresh_in),
+                str(lease.served),
+                lease.error,
+            )
+            for lease in status.leases
+        ],
+    )
+    callers = table(
+        ("CALLER", "GRANTS", "TOKENS"),
+        [(caller.name, ", ".join(caller.grants), str(caller.tokens)) for caller in status.callers],
+    )
+    advice = [f"{lease.credential}: {lease.advice}" for lease in status.leases if lease.advice]
+    notes = [f"{lease.credential}: {lease.note}" for lease in status.leases if lease.note]
+    return "\n\n".join(part for part in ("\n".join(about), leases, callers, "\n".join(advice + notes)) if part)
+
+
+def _ago(moment: float | None) -> str | None:
+    return None if moment is None else f"{span(time.time() - moment)} ago"

@@ -1,0 +1,93 @@
+"""`credbroker token`: worker tokens of the running daemon."""
+
+import datetime
+import pwd
+from pathlib import Path
+from typing import Literal
+
+import click
+import msgspec
+
+from broker import control_api as api
+from broker.cli.options import daemon, json_option, socket_option
+from broker.cli.tables import table
+from broker.config.durations import seconds
+from broker.safefile import write_private
+
+
+@click.group("token")
+def command() -> None:
+    """Issue, list and revoke worker tokens.
+
+    A worker token says which caller its holder is. `exec` and `env` issue their own; this is for workers that are
+    started in other ways, such as containers.
+    """
+
+
+@command.command("issue")
+@click.option("--caller", required=True, help="Which caller its holder is.")
+@click.option("--ttl", default="8h", show_default=True, help="How long it lives.")
+@click.option("--for", "purpose", type=click.Choice(["header", "path"]), default="header", show_default=True)
+@click.option("--uid", help="The only user, by name or number, who may show it.")
+@click.option("--output", metavar="FILE", help="Write it to this private file, without a newline, instead of printing.")
+@socket_option
+def issue(
+    caller: str, ttl: str, purpose: Literal["header", "path"], uid: str | None, output: str | None, explicit: str | None
+) -> None:
+    """Issue a worker token.
+
+    \b
+      credbroker token issue --caller trainer --output token     # Authorization: the file's content
+      credbroker token issue --caller trainer --for path         # for GCE_METADATA_HOST=127.0.0.1:PORT/w/TOKEN
+    """
+    lives = seconds(ttl)
+    if not lives:
+        raise click.BadParameter('a duration such as "45m" or "8h"', param_hint="--ttl")
+    order = api.TokenOrder(caller=caller, ttl=lives, purpose=purpose, uid=_uid(uid))
+    token = daemon(explicit).post("/tokens", order, api.Token)
+    assert token.token is not None
+    if output is None:
+        click.echo(token.token)
+    else:
+        write_private(Path(output), token.token.encode())
+        click.echo(f"credbroker: token {token.id} of {token.caller} is in {output}, until {_when(token)}", err=True)
+
+
+@command.command("list")
+@json_option
+@socket_option
+def list_(as_json: bool, explicit: str | None) -> None:
+    """List live tokens, never the tokens themselves."""
+    tokens = daemon(explicit).get("/tokens", list[api.Token])
+    if as_json:
+        click.echo(msgspec.json.encode(tokens))
+        return
+    rows = [
+        (one.id, one.caller, one.purpose, "any" if one.uid is None else str(one.uid), str(one.issued_by), _when(one))
+        for one in tokens
+    ]
+    click.echo(table(("ID", "CALLER", "FOR", "UID", "ISSUED BY", "UNTIL"), rows))
+
+
+@command.command("revoke")
+@click.argument("token_id", metavar="ID")
+@socket_option
+def revoke(token_id: str, explicit: str | None) -> None:
+    """End a token now; the next request that shows it is refused."""
+    token = daemon(explicit).delete(f"/tokens/{token_id}", api.Token)
+    click.echo(f"credbroker: token {token.id} of {token.caller} is revoked", err=True)
+
+
+def _when(token: api.Token) -> str:
+    if token.expires_at is None:
+        return "its command ends"
+    return datetime.datetime.fromtimestamp(token.expires_at).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def _uid(text: str | None) -> int | None:
+    if text is None or text.isdecimal():
+        return None if text is None else int(text)
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise click.BadParameter(f"there is no user {text!r}", param_hint="--uid") from None

@@ -1,0 +1,114 @@
+"""What lies between the tables: `from` chains, grants, shared identities, readiness. Pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from broker.config.callers import CallerRead
+from broker.config.credentials import Entry
+from broker.config.durations import human
+from broker.config.table import did_you_mean
+from broker.config.templates import facts_in
+from broker.model import Spec
+
+# AWS gives a role that is assumed from another role's session one hour at most.
+CHAINED = 3600
+ROLE_SESSIONS = frozenset({"aws-assume-role", "aws-web-identity"})
+OF_ONE_PROCESS = frozenset({"uid", "user", "group"})
+
+Entries = Mapping[str, Entry]
+
+
+def check_credentials(entries: Entries) -> None:
+    """Notes every mistake between credentials."""
+    looping = _note_cycles(entries)
+    for name, entry in entries.items():
+        if entry.base is not None:
+            _check_base(entry, entries)
+        if name not in looping:
+            _check_readiness(entry, entries)
+
+
+def check_grants(callers: Mapping[str, CallerRead], entries: Entries) -> None:
+    """Notes grants of what does not exist, and of identities that others are minted from."""
+    chained = {entry.base: name for name, entry in entries.items() if entry.base is not None}
+    for caller in callers.values():
+        for index, name in enumerate(caller.entry.grants):
+            if name not in entries:
+                caller.table.note(f"there is no such credential{did_you_mean(name, *entries)}", "grants", index)
+            elif name in chained and not entries[name].share_identity:
+                caller.table.note(
+                    f"grants the identity that `{chained[name]}` is minted from, and so all that it may do; "
+                    f"add share_identity = true to [credentials.{name}] if that is meant",
+                    "grants",
+                    index,
+                )
+
+
+def _check_base(entry: Entry, entries: Entries) -> None:
+    if entry.source and entry.source.base is None:
+        entry.table.note(f"{entry.source.name} is not minted from another credential; leave it out", "from")
+        return
+    base = entries.get(entry.base or "")
+    if base is None:
+        entry.table.note(f"there is no such credential{did_you_mean(entry.base, *entries)}", "from")
+    elif entry.source and base.source and base.source.spec.kind is not entry.source.base:
+        entry.table.note(f"must name a credential of the kind `{entry.source.base}`, and this one is not", "from")
+    elif _chains_roles(entry, base) and getattr(entry.credential and entry.credential.spec, "duration", 0) > CHAINED:
+        entry.table.note(
+            f"at most {human(CHAINED)} here: AWS gives a role assumed from another role's session no more", "duration"
+        )
+
+
+def _chains_roles(entry: Entry, base: Entry) -> bool:
+    if entry.source is None or base.source is None:
+        return False
+    return entry.source.name == "aws-assume-role" and base.source.name in ROLE_SESSIONS
+
+
+def _note_cycles(entries: Entries) -> set[str]:
+    """Each cycle once, where it is first met; gives everything whose chain never ends."""
+    told: set[str] = set()
+    looping: set[str] = set()
+    for name in entries:
+        chain = _chain(name, entries)
+        if chain[-1] not in chain[:-1]:
+            continue
+        looping.add(name)
+        cycle = chain[chain.index(chain[-1]) :]
+        if told.isdisjoint(cycle):
+            told.update(cycle)
+            entries[cycle[0]].table.note(f"goes in a circle: {' → '.join(cycle)}", "from")
+    return looping
+
+
+def _chain(name: str, entries: Entries) -> list[str]:
+    """The names along `from`, up to its end or to the first that comes again."""
+    chain = [name]
+    while (base := entries[chain[-1]].base) in entries and base is not None:
+        chain.append(base)
+        if base in chain[:-1]:
+            break
+    return chain
+
+
+def _check_readiness(entry: Entry, entries: Entries) -> None:
+    """What is only minted when somebody asks cannot be waited for before anybody may ask."""
+    credential = entry.credential
+    if credential is None:
+        return
+    chain = (entries[name].credential for name in _chain(credential.name, entries))
+    facts = sorted({fact for link in chain if link for fact in _facts_of(link.spec)})
+    if facts:
+        reason = f"it renders {', '.join(f'{{{fact}}}' for fact in facts)}, known only when somebody asks"
+        if credential.warm == "start":
+            entry.table.note(f"cannot be minted at start: {reason}", "warm")
+        if credential.required:
+            entry.table.note(f"cannot gate readiness: {reason}", "required")
+    elif credential.required and credential.warm == "first-use":
+        entry.table.note('cannot gate readiness: warm = "first-use" mints it only when somebody asks', "required")
+
+
+def _facts_of(spec: Spec) -> set[str]:
+    """What the templates of a spec, its defaults included, ask about the process that wants it."""
+    return facts_in(msgspec.json.decode(msgspec.json.encode(spec))) & OF_ONE_PROCESS

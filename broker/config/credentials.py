@@ -1,0 +1,86 @@
+"""`[credentials.NAME]` -> Credential: the common keys, and those of its source's spec. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from broker.config import fields, templates
+from broker.config.shape import Credential
+from broker.config.table import Table, did_you_mean
+from broker.model import Spec
+from broker.sources import Source
+
+NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+NAME_RULE = "a name has 1 to 64 letters, digits, dots, underscores, at signs or hyphens"
+COMMON = ("warm", "required", "on_denied", "share_identity")  # and `source`, `from`
+TYPES = {field.name: field.type for field in msgspec.structs.fields(Credential)}
+
+
+class Entry(msgspec.Struct, frozen=True, eq=False):
+    """A credential as far as it could be read; `credential` is None where it has mistakes of its own."""
+
+    table: Table
+    source: Source | None
+    base: str | None
+    share_identity: bool
+    credential: Credential | None
+
+
+def read_credential(name: str, table: Table, sources: Mapping[str, Source]) -> Entry:
+    """The credential; every mistake in it is noted."""
+    before = table.mistakes
+    if not NAME.fullmatch(name):
+        table.note(NAME_RULE)
+    source = _source(table, sources)
+    base = table.take("from", str)
+    common = {key: value for key in COMMON if (value := table.take(key, TYPES[key])) is not None}
+    credential = None
+    if source:  # without one nothing is known about the other keys
+        spec = _spec(table, source.spec)
+        table.close()
+        if spec and table.mistakes == before:
+            credential = Credential(name=name, source=source.name, spec=spec, base=base, **common)
+    return Entry(table, source, base, common.get("share_identity") is True, credential)
+
+
+def _source(table: Table, sources: Mapping[str, Source]) -> Source | None:
+    known = ", ".join(sources)
+    if "source" not in table:
+        table.note(f"source is missing; one of {known}")
+        return None
+    name = table.take("source", str)
+    if name is not None and name not in sources:
+        table.note(f"unknown source{did_you_mean(name, *sources) or f'; one of {known}'}", "source")
+    return sources.get(name)
+
+
+def _spec(table: Table, type_: type[Spec]) -> Spec | None:
+    before = table.mistakes
+    given = {}
+    for field in msgspec.structs.fields(type_):
+        key = field.encode_name
+        if key in table:
+            given[field.name] = _templated(table, key, field.type)
+        elif field.required:
+            table.take(key, field.type)
+            table.note(f"{key} is missing: {fields.expected(inspect.type_info(field.type))}")
+    if table.mistakes > before:
+        return None
+    spec = type_(**given)
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(type_)}
+    for name, text in spec.mistakes():
+        table.note(text, names.get(name, name))
+    return spec
+
+
+def _templated(table: Table, key: str, type_: Any) -> Any:
+    before = table.mistakes
+    is_path = fields.is_path(inspect.type_info(type_))
+    value = table.take_path(key, type_) if is_path else table.take(key, type_)
+    if table.mistakes == before:
+        for steps, fault in templates.faults(table.content[key]):
+            table.note(fault, key, *steps)
+    return value

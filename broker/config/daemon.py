@@ -1,0 +1,96 @@
+"""`[daemon]` -> DaemonSettings. Pure."""
+
+import ipaddress
+import os
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from broker.config.shape import Address, DaemonSettings, Limits
+from broker.config.table import Table
+
+LATER = ("state_dir", "state_key", "minter_socket", "imds")
+LATER_LIMITS = ("upstream_per_second",)
+LARGEST_PORT = 65_535
+LONGEST_SOCKET = 107  # sun_path holds 108 bytes with its closing zero
+
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(DaemonSettings)}
+ADDRESS = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})")
+_ADDRESS_FORM = 'must be a literal IP address and a port, such as "127.0.0.1:9911" or "[::1]:9911"'
+_NOT_LOOPBACK = "must be a loopback address; others are for Kubernetes callers, which this version does not support"
+
+Name = Annotated[str, Meta(min_length=1)]
+
+
+def read_daemon(table: Table) -> DaemonSettings:
+    """The settings; every mistake is noted, and a default stands in for what is wrong."""
+    default = DaemonSettings()
+    settings = DaemonSettings(
+        listen=_listen(table) or default.listen,
+        admin=_address(table, table.take("admin", str), "admin") or default.admin,
+        socket=table.take_path("socket", Name),
+        runtime_dir=table.take_path("runtime_dir", Name),
+        audit_file=table.take_path("audit_file", Name),
+        log_level=table.take("log_level", _TYPES["log_level"], default.log_level),
+        operators=_operators(table),
+        limits=_limits(table.below("limits")) if "limits" in table else default.limits,
+    )
+    table.take("include", str)  # `disk` has followed it already
+    table.close(LATER)
+    _distinct(table, settings)
+    if len(os.fsencode(settings.socket or "")) > LONGEST_SOCKET:
+        table.note(f"is too long for a Unix socket; at most {LONGEST_SOCKET} bytes", "socket")
+    return settings
+
+
+def _listen(table: Table) -> tuple[Address, ...]:
+    given = table.take("listen", Annotated[tuple[str, ...], Meta(min_length=1)], ())
+    found = (_address(table, text, "listen", index) for index, text in enumerate(given))
+    return tuple(address for address in found if address)
+
+
+def _address(table: Table, text: str | None, *steps: str | int) -> Address | None:
+    if text is None:
+        return None
+    found = ADDRESS.fullmatch(text)
+    address = _ip(found[1], found[2]) if found else None
+    if not found or address is None or int(found[3]) > LARGEST_PORT:
+        table.note(_ADDRESS_FORM, *steps)
+        return None
+    if not address.is_loopback or getattr(address, "ipv4_mapped", None):
+        table.note(_NOT_LOOPBACK, *steps)
+        return None
+    return Address(str(address), int(found[3]))
+
+
+def _ip(bracketed: str | None, plain: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.IPv6Address(bracketed) if bracketed else ipaddress.IPv4Address(plain)
+    except ValueError:
+        return None
+
+
+def _distinct(table: Table, settings: DaemonSettings) -> None:
+    """Two listeners cannot share an address, unless each takes any free port."""
+    seen = {settings.admin} - {None}
+    for index, address in enumerate(settings.listen):
+        if address in seen and address.port:
+            table.note("is the address of another listener too (admin is 127.0.0.1:9912 unless told)", "listen", index)
+        seen.add(address)
+
+
+def _operators(table: Table) -> tuple[str, ...]:
+    given: tuple[str, ...] = table.take("operators", tuple[Name, ...], DaemonSettings().operators)
+    for index, name in enumerate(given):
+        if name == "group:":
+            table.note("names no group after `group:`", "operators", index)
+    return given
+
+
+def _limits(table: Table) -> Limits:
+    names = [field.name for field in msgspec.structs.fields(Limits)]
+    given: dict[str, Any] = {name: table.take(name, Annotated[int, Meta(ge=1)]) for name in names}
+    table.close(LATER_LIMITS)
+    return Limits(**{name: value for name, value in given.items() if value is not None})

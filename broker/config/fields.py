@@ -1,0 +1,131 @@
+"""One configured value -> its declared type, or words about what is expected there. Pure.
+
+msgspec converts, but its messages quote bad values; so the words come from the type, and from msgspec only the way to
+the item that was wrong.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from broker.config import durations
+from broker.config.leaves import Steps, unusable
+
+_WAY = re.compile(r"at `(?:key in )?\$((?:\[\d+\]|\.\w+|\[\.\.\.\])*)`$")
+_STEP = re.compile(r"\[(\d+)\]|\.(\w+)")
+
+
+class Unfit(Exception):
+    """A value does not fit; `steps` lead to the item that does not, and the text quotes none. `table` catches it."""
+
+    def __init__(self, text: str, steps: Steps = ()) -> None:
+        super().__init__(text)
+        self.text = text
+        self.steps = steps
+
+
+def converted(value: Any, type_: Any) -> Any:
+    """The value as its type. Raises Unfit."""
+    for steps, fault in unusable(value):
+        raise Unfit(fault, steps)
+    info = inspect.type_info(type_)
+    if isinstance(value, str) and in_seconds(info):
+        value = durations.seconds(value)
+    try:
+        return msgspec.convert(value, type_, strict=True)
+    except msgspec.ValidationError as error:
+        raise Unfit(f"must be {expected(info)}", _steps(str(error))) from None
+
+
+def in_seconds(info: inspect.Type) -> bool:
+    """Whether a type is a duration: declared with Meta(extra={"unit": "seconds"})."""
+    return _has_unit(info, "seconds")
+
+
+def is_path(info: inspect.Type) -> bool:
+    """Whether a type is the path of a file: declared with Meta(extra={"unit": "path"})."""
+    return _has_unit(info, "path")
+
+
+def _has_unit(info: inspect.Type, unit: str) -> bool:
+    if isinstance(info, inspect.UnionType):
+        return any(_has_unit(choice, unit) for choice in info.types)
+    return isinstance(info, inspect.Metadata) and (_says(info, unit) or _has_unit(info.type, unit))
+
+
+def _says(info: inspect.Metadata, unit: str) -> bool:
+    return (info.extra or {}).get("unit") == unit
+
+
+def expected(info: inspect.Type) -> str:
+    """What a type takes, in words that follow "must be"."""
+    return _WORDS[type(info)](info)
+
+
+def _union(info: inspect.UnionType) -> str:
+    return " or ".join(expected(choice) for choice in info.types if not isinstance(choice, inspect.NoneType))
+
+
+def _text(info: inspect.StrType) -> str:
+    return f"text{_length(info, ' characters')}{f' of the form {info.pattern}' if info.pattern else ''}"
+
+
+def _list(info: inspect.VarTupleType | inspect.ListType) -> str:
+    return f"a list{_length(info, ' items')}, each item {expected(info.item_type)}"
+
+
+def _annotated(info: inspect.Metadata) -> str:
+    schema = info.extra_json_schema or {}
+    if _says(info, "seconds"):
+        words = f'a duration such as "45m" or "1h"{_within(info.type, durations.human)}'
+    elif isinstance(info.type, inspect.StrType) and "examples" in schema:  # says more than a pattern
+        words = f"text{_length(info.type, ' characters')} such as {schema['examples'][0]}"
+    else:
+        words = expected(info.type)
+    return f"{words} ({schema['description']})" if "description" in schema else words
+
+
+def _within(info: inspect.Type, show: Callable[[int], str]) -> str:
+    if not isinstance(info, inspect.IntType):
+        return ""
+    return _span(info.ge, info.le, show, ", ", "")
+
+
+def _length(info: inspect.StrType | inspect.VarTupleType | inspect.ListType | inspect.DictType, unit: str) -> str:
+    if info.min_length == 1 and info.max_length is None:
+        return " that is not empty"
+    return _span(info.min_length, info.max_length, str, " of ", unit)
+
+
+def _span(least: int | None, most: int | None, show: Callable[[int], str], before: str, after: str) -> str:
+    if least is None and most is None:
+        return ""
+    if most is None:
+        return f"{before}at least {show(least or 0)}{after}"
+    if least is None:
+        return f"{before}at most {show(most)}{after}"
+    return f"{before}{show(least)} to {show(most)}{after}"
+
+
+def _steps(message: str) -> Steps:
+    found = _WAY.search(message)
+    return tuple(int(item) if item else name for item, name in _STEP.findall(found[1])) if found else ()
+
+
+_WORDS: dict[type[inspect.Type], Callable[[Any], str]] = {
+    inspect.Metadata: _annotated,
+    inspect.UnionType: _union,
+    inspect.LiteralType: lambda info: f"one of {', '.join(str(value) for value in info.values)}",
+    inspect.IntType: lambda info: f"a whole number{_within(info, str)}",
+    inspect.FloatType: lambda _: "a number",
+    inspect.BoolType: lambda _: "true or false",
+    inspect.StrType: _text,
+    inspect.VarTupleType: _list,
+    inspect.ListType: _list,
+    inspect.DictType: lambda info: f"a table{_length(info, ' keys')}",
+    inspect.StructType: lambda info: f"a table of {', '.join(field.encode_name for field in info.fields)}",
+    inspect.AnyType: lambda _: "anything",
+}

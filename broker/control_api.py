@@ -1,0 +1,131 @@
+"""What travels over the control socket: frozen values, encoded as JSON. Pure; both sides read it."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
+    """A credential that a worker is granted. `first` is what a dialect serves that cannot name one."""
+
+    name: str
+    kind: str  # "aws" or "gcp"
+    first: bool
+    region: str | None = None
+    project: str | None = None
+    quota_project: str | None = None
+    profile: str | None = None  # whose non-secret settings the worker keeps
+    needs_mfa: bool = False  # nothing is held and it cannot be minted without a code
+
+
+class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What `exec` and `env` ask for. `hold` ties the tokens to this connection; else they live `ttl` seconds."""
+
+    caller: str | None = None  # None: every caller that the asking user is
+    use: tuple[str, ...] = ()
+    hold: bool = False
+    ttl: float = 28_800.0
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that makes a worker's environment: where to ask, how to say who one is, what there is."""
+
+    caller: str
+    host: str
+    port: int
+    header_token: str
+    path_token: str
+    granted: tuple[Granted, ...]
+    token_ids: tuple[str, ...] = ()
+
+
+class TokenOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What `token issue` asks for; seconds."""
+
+    caller: str
+    ttl: float = 28_800.0
+    purpose: Literal["header", "path"] = "header"
+    uid: int | None = None
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker token as it is listed; `token` only in the answer to its issue."""
+
+    id: str
+    caller: str
+    purpose: str
+    uid: int | None
+    issued_by: int
+    expires_at: float | None  # None: as long as the connection that holds it
+    token: str | None = None
+
+
+class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One lease for `status`; times are seconds since the epoch, `left` seconds of life."""
+
+    credential: str
+    source: str
+    kind: str
+    caller: str
+    identity: str | None
+    account: str | None
+    state: str  # "fresh", "stale" (its refresh fails), "cold", "minting", "denied"
+    serial: int
+    expires_at: float | None
+    left: float | None
+    refreshed_at: float | None
+    next_refresh_in: float | None
+    served: int
+    error: str | None
+    advice: str | None
+    note: str | None
+
+
+class CallerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One caller for `status`."""
+
+    name: str
+    grants: tuple[str, ...]
+    tokens: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The running daemon."""
+
+    version: str
+    pid: int
+    generation: str
+    files: tuple[str, ...]
+    listen: tuple[str, ...]
+    admin: str | None
+    attestation: str  # "on", or why it is off
+    ready: bool
+    leases: tuple[LeaseRow, ...]
+    callers: tuple[CallerRow, ...]
+    minters: tuple[int, ...] = ()
+
+
+class Who(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the asking process is to this daemon."""
+
+    uid: int
+    user: str | None
+    callers: tuple[str, ...]
+    how: str
+    operator: bool
+    granted: tuple[Granted, ...]
+
+
+class RefreshOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Mint anew now; `mfa_code` where the credential asks for one."""
+
+    mfa_code: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal: our code, what to do next, and every mistake where it is the configuration's."""
+
+    code: str
+    message: str
+    exit_status: int = 1
+    mistakes: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,222 @@
+"""The command line's side of the control socket and, in a worker, of the worker plane. Standard library HTTP, blocking.
+
+A socket whose owner is neither root, the daemon's account nor the user himself gets nothing: somebody may have squatted
+it while the daemon was down. Nor does a daemon whose worker port another user holds.
+"""
+
+import contextlib
+import http.client
+import os
+import pwd
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from broker import control_api as api
+from broker.config.shape import Address
+from broker.errors import BrokerError, ConfigError, Mistake, NoDaemon
+from broker.safefile import read_private
+from broker.secret import Secret
+from broker.server.sockets import peer_uid, tcp_listener_owner
+
+SYSTEM_SOCKET = "/run/credbroker/broker.sock"
+DAEMON_ACCOUNT = "credbroker"
+PATIENCE = 60.0
+LONGEST_ANSWER = 8 << 20
+LONGEST_TOKEN = 4096
+
+_T = TypeVar("_T")
+
+
+class UnknownHere(BrokerError):
+    """The daemon knows no caller that the asking user is: another one may."""
+
+    exit_status = 4
+
+
+class Client:
+    """Asks one daemon."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def get(self, path: str, kind: type[_T]) -> _T:
+        """GET, decoded as `kind`. Raises NoDaemon, or the error that the daemon answered."""
+        return _decoded(self._ask("GET", path), kind)
+
+    def post(self, path: str, order: object, kind: type[_T]) -> _T:
+        """POST a value, decoded as `kind`."""
+        return _decoded(self._ask("POST", path, msgspec.json.encode(order)), kind)
+
+    def delete(self, path: str, kind: type[_T]) -> _T:
+        """DELETE, decoded as `kind`."""
+        return _decoded(self._ask("DELETE", path), kind)
+
+    def lease(self, name: str) -> dict[str, str]:
+        """A lease as environment variables and `expires_at`."""
+        return self.get(f"/lease/{quote(name, safe='')}", dict[str, str])
+
+    def answers(self) -> bool:
+        """Whether a daemon that may be trusted listens there."""
+        with contextlib.suppress(BrokerError), contextlib.closing(self._connect()):
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def held(self, order: api.WorkerOrder) -> Iterator[tuple[api.Worker, int]]:
+        """A worker whose tokens live until this context ends, and the descriptor that tells the daemon's end."""
+        with contextlib.closing(self._connect()) as connection:
+            response = _exchange(connection, "POST", "/worker", msgspec.json.encode(order))
+            worker = _decoded(response.readline(), api.Worker)
+            check_port(worker)
+            assert connection.sock is not None
+            yield worker, connection.sock.fileno()
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        with contextlib.closing(self._connect()) as connection:
+            return _exchange(connection, method, path, body).read(LONGEST_ANSWER)
+
+    def _connect(self) -> "_Connection":
+        connection = _Connection(self.path)
+        try:
+            connection.connect()
+        except OSError as error:
+            raise NoDaemon(f"no daemon answers at {self.path}: {error.strerror or error}") from None
+        assert connection.sock is not None
+        listener = peer_uid(connection.sock)
+        if listener not in trusted():
+            connection.close()
+            raise NoDaemon(
+                f"{self.path} is held by uid {listener}, who is neither you nor the daemon: nothing was sent"
+            )
+        return connection
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(self._path)
+
+
+def candidates(explicit: str | None, environ: Mapping[str, str], configured: str | None) -> Iterator[str]:
+    """Where a daemon is looked for; one that is named is the only one."""
+    named = explicit or environ.get("CREDBROKER_SOCKET")
+    if named:
+        yield named
+        return
+    if configured:
+        yield configured
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    if runtime:
+        yield f"{runtime}/credbroker/broker.sock"
+    yield SYSTEM_SOCKET
+
+
+def find(explicit: str | None, environ: Mapping[str, str], configured: str | None = None) -> Client:
+    """The first daemon that answers. Raises NoDaemon, naming where one was looked for."""
+    looked = list(dict.fromkeys(candidates(explicit, environ, configured)))
+    for path in looked:
+        client = Client(path)
+        if client.answers():
+            return client
+    places = ", ".join(looked)
+    raise NoDaemon(f"no daemon answers (looked at {places}); start one with `credbroker serve`, or name its --socket")
+
+
+def trusted() -> frozenset[int]:
+    """Whose daemon may be talked to: root's, the daemon account's, one's own."""
+    with contextlib.suppress(KeyError):
+        return frozenset({0, os.geteuid(), pwd.getpwnam(DAEMON_ACCOUNT).pw_uid})
+    return frozenset({0, os.geteuid()})
+
+
+def check_port(worker: api.Worker) -> None:
+    """Raises NoDaemon where somebody else holds the worker port that the daemon named."""
+    owner = tcp_listener_owner(Address(worker.host, worker.port))
+    if owner is not None and owner not in trusted():
+        raise NoDaemon(
+            f"port {worker.port} is held by uid {owner}, who is neither you nor the daemon: nothing was sent"
+        )
+
+
+class WorkerPlane(msgspec.Struct, frozen=True):
+    """Asks as a worker does, by its token."""
+
+    host: str
+    port: int
+    token: Secret
+
+    def lease(self, name: str, patience: float = PATIENCE) -> dict[str, str]:
+        """A lease as environment variables and `expires_at`; while there is none yet, asked again for `patience` seconds."""
+        until = time.monotonic() + patience
+        while True:
+            status, body = self._ask(f"/env/{quote(name, safe='')}")
+            if status == http.client.OK:
+                return _decoded(body, dict[str, str])
+            error = _problem(status, body)
+            if error.code != "NotReady" or time.monotonic() > until:
+                raise error
+
+    def _ask(self, path: str) -> tuple[int, bytes]:
+        with contextlib.closing(http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)) as connection:
+            try:
+                connection.request("GET", path, headers={"Authorization": self.token.open()})
+                response = connection.getresponse()
+                return response.status, response.read(LONGEST_ANSWER)
+            except (OSError, http.client.HTTPException) as error:
+                raise NoDaemon(f"the broker of this worker does not answer: {error}") from None
+
+
+def as_worker(environ: Mapping[str, str]) -> WorkerPlane | None:
+    """The worker plane as the worker that this process is; None where it is none."""
+    url, file = environ.get("CREDBROKER_WORKER"), environ.get("CREDBROKER_WORKER_TOKEN_FILE")
+    if not url or not file:
+        return None
+    where = urlsplit(url)
+    token = Secret(read_private(Path(file), LONGEST_TOKEN).decode())
+    return WorkerPlane(where.hostname or "", where.port or 80, token)
+
+
+def _exchange(connection: _Connection, method: str, path: str, body: bytes | None) -> http.client.HTTPResponse:
+    try:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        raise NoDaemon(f"the daemon did not answer: {error}") from None
+    if response.status >= http.client.BAD_REQUEST:
+        raise _problem(response.status, response.read(LONGEST_ANSWER))
+    return response
+
+
+def _problem(status: int, body: bytes) -> BrokerError:
+    try:
+        said = msgspec.json.decode(body, type=dict[str, Any])
+        # The worker plane's refusals have no exit status, and `error` for `code`.
+        problem = msgspec.convert({"code": said.get("error"), **said}, api.Problem)
+    except msgspec.MsgspecError:
+        return BrokerError(f"the daemon answered {status}", code="Unexpected")
+    if problem.mistakes:
+        return ConfigError(*(Mistake(place, text) for place, text in problem.mistakes))
+    kind = UnknownHere if problem.code == "UnknownCaller" else BrokerError
+    error = kind(problem.message, code=problem.code)
+    error.exit_status = 4 if status in {401, 403} else problem.exit_status
+    return error
+
+
+def _decoded(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError:
+        raise BrokerError("the daemon answered in a way that this version does not understand") from None

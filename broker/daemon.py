@@ -1,0 +1,258 @@
+"""The composition root: makes the parts, joins them, runs the few fixed loops. `async with Daemon(...)` is the program.
+
+It imports no cloud SDK and connects to nothing outside: minters do.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+from aiohttp import web
+
+from broker import clock, logs, process
+from broker.audit import Audit, to_file
+from broker.callers.peer import Attestor
+from broker.callers.worker_token import WorkerTokens
+from broker.checking import found_identities
+from broker.config import read, zero
+from broker.config.shape import Address, Config, Snapshot
+from broker.desk import Desk
+from broker.errors import ConfigError, MintError, Mistake
+from broker.events import Reloaded, UpstreamAsked
+from broker.identity import minter_environment
+from broker.ledger import Ledger
+from broker.metrics import Metrics
+from broker.minter import frames
+from broker.minter.client import Launch, Pool
+from broker.model import Ask, Given, Minted
+from broker.plan import Rendered, make_book
+from broker.rounds import Rounds
+from broker.server import sockets
+from broker.server.clerk import Clerk, Facts
+from broker.server.control import Control
+from broker.server.directory import Directory
+from broker.server.issuer import Issuer
+from broker.server.reception import Reception
+from broker.server.rights import Rights
+from broker.server.worker import Plane, bounds
+
+TICK = 1.0
+DRAIN = 5.0
+BACKLOG = 4096
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """What a daemon is started with. `handed` are the listeners that systemd gave, by name."""
+
+    config: Config
+    snapshot: Snapshot
+    identity: Mapping[str, str]
+    runtime_dir: str
+    config_path: Path | None = None
+    handed: Mapping[str, tuple[socket.socket, ...]] = {}
+    audited: bool = True  # not for the broker of one `exec`, whose user is the only one there is
+
+
+class Daemon:
+    """The running daemon. Listens from `__aenter__` on; `run` keeps leases fresh until `stop`."""
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self.config = start.config
+        self.metrics = Metrics()
+        listeners = [self.metrics.listen, logs.listen]
+        if start.audited:
+            file = self.config.daemon.audit_file
+            listeners.append(Audit(to_file(file) if file else logs.audit_to_log()).listen)
+        self._note = Ledger(*listeners).note
+        self._attestor = Attestor()
+        self.facts = Facts(attestation=self._attestor.start() or "on")
+        self._stack = contextlib.AsyncExitStack()
+        self._stopped = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Open the sockets and serve; nothing is minted yet. Raises BrokerError where a socket cannot be had."""
+        async with contextlib.AsyncExitStack() as stack:
+            listeners = self._open_sockets(stack)
+            self._compose()
+            stack.push_async_callback(self._pool.close)
+            stack.push_async_callback(self.rounds.close)
+            stack.callback(self._directory.close)
+            await self._serve(listeners, stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drain and close everything."""
+        process.notify("STOPPING=1")
+        self._clerk.stopping.set()
+        self._plane.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN):
+                while self._plane.connections:
+                    await asyncio.sleep(0.02)
+        await self._stack.aclose()
+
+    async def run(self) -> None:
+        """Keep leases fresh until `stop` is called."""
+        self.rounds.warm(self.desk.book.warm())
+        async with asyncio.TaskGroup() as loops:
+            rounds = loops.create_task(self.rounds.run())
+            ticking = loops.create_task(self._tick())
+            await self._stopped.wait()
+            rounds.cancel()
+            ticking.cancel()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called already."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopped.set()
+
+    def reload(self) -> str:
+        """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed."""
+        process.notify("RELOADING=1")
+        try:
+            config, snapshot = self._read_again()
+        except ConfigError as error:
+            self._note(Reloaded(self.config.generation, error.advice))
+            raise
+        finally:
+            process.notify("READY=1")
+        book = make_book(config)
+        self.config = config
+        self._pool.relaunch(msgspec.structs.replace(self._launch, snapshot=snapshot))
+        self.desk.swap(book)
+        self._directory.forget_callers()
+        self._issuer.adopt(book)
+        self._note(Reloaded(config.generation))
+        return config.generation
+
+    async def narrow(self) -> bool:
+        """Zero configuration: serve only what there is an identity for; whether there is any."""
+        found = await found_identities(self.desk.book, self._pool)
+        self.config = zero.narrowed(self.config, found)
+        self.desk.swap(make_book(self.config))
+        return bool(found)
+
+    def _compose(self) -> None:
+        self._launch = Launch(
+            self._start.snapshot, minter_environment(self._start.identity, os.environ, self._own_addresses())
+        )
+        self._pool = Pool(self._launch, self._note)
+        self.rounds = Rounds(self._mint, self._note, clock)
+        book = make_book(self.config)
+        self.desk = Desk(book, self.rounds, self._note, clock)
+        self._directory = Directory(lambda: self.desk.book.config.callers, clock.now)
+        tokens, rights = WorkerTokens(), Rights(self.desk)
+        self.facts.minters = lambda: self._pool.pids
+        self._clerk = Clerk(
+            desk=self.desk,
+            rounds=self.rounds,
+            directory=self._directory,
+            rights=rights,
+            metrics=self.metrics,
+            clock=clock,
+            facts=self.facts,
+            reload=self.reload,
+        )
+        self._issuer = Issuer(
+            rights, tokens, self._clerk.granted, lambda: (self.facts.host, self.facts.port), self._note, clock
+        )
+        reception = Reception(
+            self.desk, tokens, self._directory, self.metrics, self._note, clock, attesting=self._attestor.on
+        )
+        limits = bounds(process.raise_descriptor_limit(), self.config.daemon.limits)
+        self._plane = Plane(reception, self._attestor.uid_of, limits)
+
+    def _open_sockets(self, stack: contextlib.AsyncExitStack) -> "_Listeners":
+        daemon, handed = self.config.daemon, self._start.handed
+        worker = list(handed.get("worker", ())) or [sockets.listen_tcp(one, BACKLOG) for one in daemon.listen]
+        path = daemon.socket or str(Path(self._start.runtime_dir) / "broker.sock")
+        control = list(handed.get("control", ())) or [sockets.listen_unix(path, 0o666)]
+        admin = [sockets.listen_tcp(daemon.admin, 128)] if daemon.admin else []
+        for listener in (*worker, *control, *admin):
+            stack.callback(listener.close)
+        if not handed.get("control"):
+            stack.callback(Path(path).unlink, missing_ok=True)
+        self.facts.host, self.facts.port = worker[0].getsockname()[:2]
+        self.facts.listen = tuple(str(Address(*one.getsockname()[:2])) for one in worker)
+        self.facts.admin = str(Address(*admin[0].getsockname()[:2])) if admin else None
+        self.socket_path = path
+        return _Listeners(worker=worker, control=control, admin=admin)
+
+    async def _serve(self, listeners: "_Listeners", stack: contextlib.AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        for listener in listeners.worker:
+            server = await loop.create_server(self._plane.connection, sock=listener, backlog=BACKLOG)
+            stack.callback(server.close)
+        control = Control(self._clerk, self._issuer)
+        for app, ours in ((control.socket_app(), listeners.control), (control.admin_app(), listeners.admin)):
+            runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            for listener in ours:
+                await web.SockSite(runner, listener).start()
+
+    def _own_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Every address that is ours: a minter must never fetch from the broker itself."""
+        return tuple((self.facts.host, int(one.rpartition(":")[2])) for one in self.facts.listen)
+
+    def _read_again(self) -> tuple[Config, Snapshot]:
+        if self._start.config_path is None:
+            raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
+        config, snapshot = read.load(self._start.config_path)
+        now, then = config.daemon, self.config.daemon
+        fixed = ("listen", "admin", "socket", "runtime_dir", "audit_file", "limits", "log_level")
+        changed = [name for name in fixed if getattr(now, name) != getattr(then, name)]
+        if changed:
+            place = f"{self._start.config_path} [daemon]"
+            raise ConfigError(*(Mistake(f"{place} {name}", "a change here needs a restart") for name in changed))
+        return config, snapshot
+
+    async def _mint(self, rendered: Rendered, given: Given) -> Minted:
+        source = rendered.credential.source
+        ask = Ask(credential=rendered.label, facts=rendered.facts, generation=self.config.generation, given=given)
+        try:
+            brought = await self._pool.call(frames.Call(do="mint", ask=ask))
+        except MintError as error:
+            self._note(UpstreamAsked(source, error.code))
+            raise
+        self._note(UpstreamAsked(source, "ok"))
+        assert isinstance(brought, frames.Brought)
+        return brought.minted
+
+    async def _tick(self) -> None:
+        """Once a second: deadlines, expired tokens, how late we are, and a sign of life to systemd."""
+        ready = False
+        while True:
+            due = clock.now() + TICK
+            await asyncio.sleep(TICK)
+            self.metrics.lag = max(clock.now() - due, 0.0)
+            self._plane.sweep()
+            self._issuer.expire()
+            ready = self._tell_systemd(ready=ready)
+
+    def _tell_systemd(self, *, ready: bool) -> bool:
+        missing = self._clerk.missing()
+        if not missing and not ready:
+            process.notify("READY=1\nSTATUS=serving")
+        elif missing:
+            # A start without upstream takes as long as it takes; systemd must not end it for that.
+            process.notify(f"EXTEND_TIMEOUT_USEC=30000000\nSTATUS={len(missing)} required credentials not minted yet")
+        process.notify("WATCHDOG=1")
+        return ready or not missing
+
+
+class _Listeners(msgspec.Struct, frozen=True, kw_only=True):
+    worker: list[socket.socket]
+    control: list[socket.socket]
+    admin: list[socket.socket]

@@ -1,0 +1,47 @@
+"""The one table of dialects. A new protocol is one file beside this one and its line here."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from broker.dialects import aws_container, environment, gce_metadata, token
+from broker.errors import BrokerError
+from broker.model import Lease, Want
+from broker.wire import Reply, Request
+
+
+class Dialect(Protocol):
+    """What a dialect's module offers: pure functions and three constants."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a module's constant
+        """The label in metrics and audit."""
+
+    @property
+    def path_token_ok(self) -> bool:
+        """Whether a token in the path opens it; only where clients have no header to carry one."""
+
+    @property
+    def attested_without_header(self) -> bool:
+        """Whether the protocol's own header asks to be known by the kernel's uid."""
+
+    def parse(self, request: Request) -> Want | Reply | None:
+        """What is wanted, a reply that needs no lease, or None where there is no such path. Raises Refused.
+
+        A path token is no longer in front of the path.
+        """
+
+    def render(self, request: Request, lease: Lease, left: float) -> Reply:
+        """The lease as `parse` was asked for it; `left` is its life in seconds."""
+
+    def refuse(self, error: BrokerError, request_id: str) -> Reply:
+        """The error in the dialect's own shape."""
+
+
+# By the first segment of the path.
+DIALECTS: Mapping[str, Dialect] = {
+    "": gce_metadata,
+    "aws": aws_container,
+    "computeMetadata": gce_metadata,
+    "env": environment,
+    "token": token,
+}

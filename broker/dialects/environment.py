@@ -1,0 +1,63 @@
+"""A lease as environment variables: `/env/{credential}`, and what `credbroker get --format env` prints.
+
+For programs that read their credentials from the environment once, at their start. Pure: no clock, no policy.
+"""
+
+from broker.dialects.refusal import plain
+from broker.errors import BrokerError
+from broker.model import AccessToken, AwsKeys, Facts, Lease, Want
+from broker.wire import Reply, Request, json_body, timestamp
+
+NAME = "env"
+path_token_ok = False
+attested_without_header = False
+
+
+def parse(request: Request) -> Want | None:
+    """Which credential is wanted, of whatever kind, or None if there is no such path."""
+    match request.segments:
+        case ("env", name) if name:
+            return Want(None, name)
+    return None
+
+
+def render(request: Request, lease: Lease, left: float) -> Reply:  # noqa: ARG001 - what every dialect is given
+    """The variables, and the expiry beside them."""
+    return Reply(200, json_body(**variables(lease), expires_at=timestamp(lease.expires_at)))
+
+
+def refuse(error: BrokerError, request_id: str) -> Reply:
+    """The error as flat JSON."""
+    return plain(error, request_id)
+
+
+def variables(lease: Lease) -> dict[str, str]:
+    """The environment variables that clients of the lease's kind read; what is not known is left out."""
+    match lease.value:
+        case AwsKeys() as keys:
+            known = _aws(keys, lease.facts)
+        case AccessToken() as token:
+            known = _google(token, lease.facts)
+        case _:
+            raise TypeError("an ID token is not a credential of its own")
+    return {name: value for name, value in known.items() if value}
+
+
+def _aws(keys: AwsKeys, facts: Facts) -> dict[str, str | None]:
+    return {
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key.open(),
+        "AWS_SESSION_TOKEN": keys.session_token.open(),
+        "AWS_REGION": facts.region,
+        "AWS_DEFAULT_REGION": facts.region,  # boto3 and the CLI know no other
+    }
+
+
+def _google(token: AccessToken, facts: Facts) -> dict[str, str | None]:
+    text = token.token.open()
+    return {
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": text,
+        "GOOGLE_OAUTH_ACCESS_TOKEN": text,  # Terraform
+        "GOOGLE_CLOUD_PROJECT": facts.project,
+        "GOOGLE_CLOUD_QUOTA_PROJECT": facts.quota_project,
+    }

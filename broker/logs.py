@@ -1,0 +1,87 @@
+"""Logging: structlog to standard error, JSON unless it is a terminal. No locals in tracebacks."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+import structlog
+
+from broker.events import (
+    Event,
+    LeaseEvicted,
+    LeaseMinted,
+    MinterLost,
+    MintFailed,
+    OlderLease,
+    Reloaded,
+)
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def configure(level: str = "info", *, plain: bool | None = None) -> None:
+    """Set up logging for this process. Foreign loggers never speak below INFO: at DEBUG they print credentials."""
+    plain = sys.stderr.isatty() if plain is None else plain
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, pad_event_to=0)
+        if plain
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if plain else [structlog.processors.format_exc_info]),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(LEVELS[level], logging.INFO), stream=sys.stderr, format="%(levelname)s %(message)s")
+
+
+def listen(event: Event) -> None:
+    """The line of the log that an event deserves, if any."""
+    log = structlog.get_logger()
+    match event:
+        case LeaseMinted():
+            log.info(
+                "lease minted",
+                credential=event.credential,
+                identity=event.facts.identity,
+                serial=event.serial,
+                took=round(event.took, 3),
+            )
+        case OlderLease():
+            log.debug("upstream gave no newer lease yet", credential=event.credential)
+        case MintFailed():
+            say = log.warning if event.held else log.error
+            say(
+                "mint failed",
+                credential=event.credential,
+                code=event.code,
+                advice=event.advice,
+                retry_in=round(event.retry_in, 1),
+                still_serving=event.held,
+            )
+        case LeaseEvicted():
+            log.error("lease evicted: upstream denied it twice", credential=event.credential, serial=event.serial)
+        case MinterLost():
+            log.warning("minter lost and replaced", why=event.why)
+        case Reloaded(error=None):
+            log.info("configuration reloaded", generation=event.generation[:12])
+        case Reloaded():
+            log.error("reload refused, nothing changed", mistakes=event.error)
+        case _:
+            pass
+
+
+def audit_to_log() -> Callable[[bytes], None]:
+    """A writer for audit lines where no audit file is configured."""
+
+    def write(line: bytes) -> None:
+        sys.stderr.write(line.decode())
+        sys.stderr.flush()
+
+    return write

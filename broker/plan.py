@@ -1,0 +1,160 @@
+"""Config -> Book: templates rendered for callers, chains followed, what to warm. Pure.
+
+The Book of a generation is one frozen value; a reload makes a new one. Daemon and minter both render from their own
+reading of the configuration, so that nothing but names and facts travels between them.
+"""
+
+import re
+import socket
+from typing import Any
+
+import msgspec
+
+from broker.config.shape import CallerEntry, Config, Credential
+from broker.errors import BrokerError
+from broker.model import CallerFacts, Kind, Spec
+
+_FACT = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_PLACE = re.compile(r"\{(caller|hostname|uid|user|group)\}")
+_OF_ONE_CALLER = re.compile(r"\{(uid|user|group)\}")
+_FIRST_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+
+class Unrenderable(BrokerError):
+    """A template cannot be filled for this caller; the advice names the field, never the value."""
+
+    status = 403
+
+
+class Rendered(msgspec.Struct, frozen=True, eq=False):
+    """A credential rendered for a caller. `key` is the canonical encoding of everything that decides what is minted."""
+
+    key: bytes
+    credential: Credential
+    facts: CallerFacts
+    spec: Spec
+    audience: str | None = None
+    base: "Rendered | None" = None
+
+    @property
+    def label(self) -> str:
+        """The credential's name: one label value, however many callers it renders for."""
+        return self.credential.name
+
+
+class Book(msgspec.Struct, frozen=True, eq=False):
+    """Everything that decides about requests, for one generation of the configuration."""
+
+    config: Config
+    credentials: dict[str, Credential]
+    callers: dict[str, CallerEntry]
+    hostname: str
+
+    def rendered(self, name: str, facts: CallerFacts, audience: str | None = None) -> Rendered:
+        """The credential as this caller gets it, its chain of bases included.
+
+        Raises Unrenderable where a template needs a fact that the caller does not have.
+        """
+        credential = self.credentials[name]
+        base = self.rendered(credential.base, facts) if credential.base else None
+        spec = _render_spec(credential, {**_facts(facts), "hostname": self.hostname})
+        key = msgspec.json.encode(
+            (credential.source, spec, audience, base.key.decode() if base else None), order="sorted"
+        )
+        return Rendered(key, credential, facts, spec, audience, base)
+
+    def warm(self) -> tuple[Rendered, ...]:
+        """What is minted at start: everything granted that renders without knowing the process, its bases before it."""
+        found: dict[bytes, Rendered] = {}
+        for caller in self.config.callers:
+            for name in caller.grants:
+                if warms_at_start(self, name):
+                    self._warm_chain(self.rendered(name, CallerFacts(caller=caller.name)), found)
+        return tuple(found.values())
+
+    def _warm_chain(self, rendered: Rendered, found: dict[bytes, Rendered]) -> None:
+        if rendered.base:
+            self._warm_chain(rendered.base, found)
+        found.setdefault(rendered.key, rendered)
+
+
+def make_book(config: Config, hostname: str | None = None) -> Book:
+    """The Book of a configuration that has been read without mistakes."""
+    return Book(
+        config,
+        {credential.name: credential for credential in config.credentials},
+        {caller.name: caller for caller in config.callers},
+        hostname or _short_hostname(),
+    )
+
+
+def warms_at_start(book: Book, name: str) -> bool:
+    """Whether a credential is minted before anybody asks: `warm`, else whether its templates allow it."""
+    credential = book.credentials[name]
+    if credential.warm is not None:
+        return credential.warm == "start" and not of_one_caller(book, name)
+    return not of_one_caller(book, name)
+
+
+def is_required(book: Book, name: str) -> bool:
+    """Whether readiness waits for it: `required`, else whether it is minted at start."""
+    credential = book.credentials[name]
+    return warms_at_start(book, name) if credential.required is None else credential.required
+
+
+def of_one_caller(book: Book, name: str) -> bool:
+    """Whether the credential, or one it chains from, renders {uid}, {user} or {group}."""
+    credential = book.credentials[name]
+    text = msgspec.json.encode(credential.spec).decode()
+    return bool(_OF_ONE_CALLER.search(text)) or bool(credential.base and of_one_caller(book, credential.base))
+
+
+def gives(credential: Credential, kind: Kind | None, audience: str | None) -> bool:
+    """Whether a lease of this kind (and, for ID tokens, audience) can come from this credential."""
+    if kind is Kind.GOOGLE_ID:
+        return audience in getattr(credential.spec, "audiences", ())
+    return kind is None or credential.spec.kind is kind
+
+
+def _facts(facts: CallerFacts) -> dict[str, str | None]:
+    return {"caller": facts.caller, "uid": facts.uid, "user": facts.user, "group": facts.group}
+
+
+def _render_spec(credential: Credential, facts: dict[str, str | None]) -> Spec:
+    spec = credential.spec
+    changes = {}
+    for field in msgspec.structs.fields(spec):
+        template = getattr(spec, field.name)
+        value = _render(template, facts, f"credential {credential.name!r}, {field.encode_name}")
+        if value != template:
+            changes[field.name] = value
+    if not changes:
+        return spec
+    try:
+        return msgspec.convert(msgspec.to_builtins(msgspec.structs.replace(spec, **changes)), type(spec))
+    except msgspec.ValidationError:
+        names = ", ".join(sorted(changes))
+        raise Unrenderable(f"credential {credential.name!r}: {names} is out of its limits for this caller") from None
+
+
+def _render(template: Any, facts: dict[str, str | None], place: str) -> Any:
+    match template:
+        case str():
+            return _PLACE.sub(lambda found: _fact(found[1], facts, place), template) if "{" in template else template
+        case tuple() | list():
+            return type(template)(_render(item, facts, place) for item in template)
+        case dict():
+            return {_render(name, facts, place): _render(item, facts, place) for name, item in template.items()}
+    return template
+
+
+def _fact(name: str, facts: dict[str, str | None], place: str) -> str:
+    value = facts[name]
+    if value is None or not _FACT.fullmatch(value):
+        raise Unrenderable(f"{place}: {{{name}}} is not known for this caller, or not usable in a name")
+    return value
+
+
+def _short_hostname() -> str:
+    found = _FIRST_LABEL.match(socket.gethostname())
+    return found[0] if found else "localhost"

@@ -1,0 +1,214 @@
+"""The shell around all keepers: one heap, one loop, one flight per lease, bases before what chains from them.
+
+The core's only maker of tasks. It knows when to mint and nothing of how: `mint` is given by the daemon.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+
+from broker.errors import BrokerError, NotReady, Unreachable
+from broker.events import Event
+from broker.keeper import NEVER, Keeper
+from broker.model import Given, Minted
+from broker.plan import Rendered
+from broker.secret import Secret
+from broker.waiting import Landing
+
+LONGEST_SLEEP = 15.0  # a suspend is noticed within this
+SLOTS = 4  # mints at once; the pool has as many minters
+
+Mint = Callable[[Rendered, Given], Awaitable[Minted]]
+Note = Callable[[Event], None]
+
+
+class Clock(Protocol):
+    """What `broker.clock` offers; tests bring their own."""
+
+    def now(self) -> float:
+        """Seconds since boot, suspend included."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+
+
+class Flight(Landing):
+    """One mint on its way, shared by all who wait for it."""
+
+    __slots__ = ("error", "keeper", "landed", "mfa_code")
+
+    def __init__(self, keeper: Keeper, mfa_code: Secret | None = None) -> None:
+        super().__init__()
+        self.keeper = keeper
+        self.mfa_code = mfa_code
+        self.landed = False
+        self.error: BrokerError | None = None
+
+    def land(self, error: BrokerError | None) -> None:
+        """The mint is over."""
+        self.landed, self.error = True, error
+        self.call_back()
+
+
+class Rounds:
+    """Makes the rounds of all keepers: what is due is minted, soonest expiry first, SLOTS at a time."""
+
+    def __init__(self, mint: Mint, note: Note, clock: Clock, jitter: Callable[[], float] | None = None) -> None:
+        self._mint = mint
+        self._note = note
+        self._clock = clock
+        self._jitter = jitter or (lambda: random.uniform(-1, 1))  # noqa: S311 - spreads load, keeps no secret
+        self._keepers: dict[bytes, Keeper] = {}
+        self._flights: dict[bytes, Flight] = {}
+        self._heap: list[tuple[float, int, Keeper]] = []
+        self._ready_for_take_off: list[tuple[float, int, Flight]] = []
+        self._numbers = itertools.count()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._poke = asyncio.Event()
+
+    @property
+    def keepers(self) -> tuple[Keeper, ...]:
+        """All keepers, oldest first."""
+        return tuple(self._keepers.values())
+
+    def keeper(self, rendered: Rendered) -> Keeper:
+        """The keeper of this rendering, made cold on first use (it mints when first asked or when `warm`ed)."""
+        keeper = self._keepers.get(rendered.key)
+        if keeper is None:
+            keeper = self._keepers[rendered.key] = Keeper(rendered, self._clock.now(), self._jitter)
+        return keeper
+
+    def warm(self, rendereds: Iterable[Rendered]) -> None:
+        """Keep these fresh from now on, whether or not anybody asks."""
+        for rendered in rendereds:
+            self._plan(self.keeper(rendered))
+
+    def adopt(self, still: Callable[[Keeper], Rendered | None]) -> None:
+        """Take on a new plan: `still` gives a keeper's rendering in it, or None where it is gone. Warm leases stay."""
+        for key, keeper in list(self._keepers.items()):
+            rendered = still(keeper)
+            if rendered is None or rendered.key != key:
+                del self._keepers[key]
+            else:
+                keeper.rendered = rendered
+
+    def ask(self, keeper: Keeper) -> Flight:
+        """The flight that will bring this keeper's next lease.
+
+        Raises the last mint's error, with the seconds until the next try, while that try is not due yet.
+        """
+        now = self._clock.now()
+        if keeper.resting(now) and keeper.error is not None:
+            raise _again_in(keeper.due - now, keeper.error)
+        return self.start(keeper)
+
+    def start(self, keeper: Keeper, mfa_code: Secret | None = None) -> Flight:
+        """The flight under way, or a new one at once, due or not."""
+        key = keeper.rendered.key
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = Flight(keeper, mfa_code)
+            keeper.begin()
+            self._board(flight)
+        return flight
+
+    async def run(self) -> None:
+        """Mint what falls due until cancelled."""
+        while True:
+            self._start_due()
+            pause = min(self._heap[0][0] - self._clock.now(), LONGEST_SLEEP) if self._heap else LONGEST_SLEEP
+            try:
+                async with asyncio.timeout(max(pause, 0)):
+                    await self._poke.wait()
+            except TimeoutError:
+                continue
+            self._poke.clear()
+
+    async def close(self) -> None:
+        """Let go of all mints in flight."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start_due(self) -> None:
+        now = self._clock.now()
+        while self._heap and self._heap[0][0] <= now:
+            due, _, keeper = heapq.heappop(self._heap)
+            # An entry is a note, not an order: the keeper may have moved on, or gone, since it was written.
+            if keeper.due == due and self._keepers.get(keeper.rendered.key) is keeper:
+                self.start(keeper)
+
+    def _plan(self, keeper: Keeper) -> None:
+        if keeper.due < NEVER:
+            heapq.heappush(self._heap, (keeper.due, next(self._numbers), keeper))
+            self._poke.set()
+
+    def _board(self, flight: Flight) -> None:
+        """Queue the flight for a slot, once the lease that it chains from is held."""
+        base = flight.keeper.rendered.base
+        if base is None:
+            return self._queue(flight)
+        keeper = self.keeper(base)
+        if keeper.held(self._clock.now()) is not None:
+            return self._queue(flight)
+        try:
+            self.ask(keeper).add(lambda landed: self._base_landed(flight, landed.error))
+        except BrokerError as error:
+            self._base_landed(flight, error)
+        return None
+
+    def _base_landed(self, flight: Flight, error: BrokerError | None) -> None:
+        if error is None:
+            self._queue(flight)
+        else:
+            # Landing calls back whoever waits, who may only just be about to: so not before the loop's next turn.
+            asyncio.get_running_loop().call_soon(self._land, flight, None, error, self._clock.now())
+
+    def _queue(self, flight: Flight) -> None:
+        held = flight.keeper.held(self._clock.now())
+        heapq.heappush(self._ready_for_take_off, (held.ends if held else 0.0, next(self._numbers), flight))
+        self._take_off()
+
+    def _take_off(self) -> None:
+        while self._ready_for_take_off and len(self._tasks) < SLOTS:
+            _, _, flight = heapq.heappop(self._ready_for_take_off)
+            task = asyncio.get_running_loop().create_task(self._fly(flight))
+            self._tasks.add(task)
+            task.add_done_callback(self._landed)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._take_off()
+
+    async def _fly(self, flight: Flight) -> None:
+        rendered, began = flight.keeper.rendered, self._clock.now()
+        base = self.keeper(rendered.base).held(began) if rendered.base else None
+        given = Given(base=base.value if base else None, audience=rendered.audience, mfa_code=flight.mfa_code)
+        try:
+            self._land(flight, await self._mint(rendered, given), None, began)
+        except BrokerError as error:
+            self._land(flight, None, error, began)
+        except Exception as error:  # noqa: BLE001 - a flight that never lands would leave its lease to die
+            self._land(flight, None, Unreachable(f"the mint failed inside credbroker ({type(error).__name__})"), began)
+
+    def _land(self, flight: Flight, minted: Minted | None, error: BrokerError | None, began: float) -> None:
+        keeper, now = flight.keeper, self._clock.now()
+        if minted is not None:
+            events = keeper.minted(minted, began, now, self._clock.wall())
+        else:
+            events = keeper.failed(error or Unreachable("no answer"), began, now)
+        self._flights.pop(keeper.rendered.key, None)
+        for event in events:
+            self._note(event)
+        if self._keepers.get(keeper.rendered.key) is keeper:
+            self._plan(keeper)
+        flight.land(keeper.error)
+
+
+def _again_in(seconds: float, error: BrokerError) -> BrokerError:
+    if not error.transient:
+        return error
+    return NotReady(error.advice, code=error.code, retry_after=max(seconds, 1.0))

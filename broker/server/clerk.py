@@ -1,0 +1,139 @@
+"""What the control plane does besides tokens: status, who am I, a lease, refresh, reload. No HTTP in here."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import msgspec
+
+from broker import __version__, status
+from broker import control_api as api
+from broker.callers import match
+from broker.callers.accounts import Account
+from broker.desk import Desk
+from broker.dialects import environment
+from broker.errors import Refused
+from broker.keeper import Keeper
+from broker.metrics import Metrics
+from broker.model import Caller, Lease, Want
+from broker.rounds import Clock, Flight, Rounds
+from broker.secret import Secret
+from broker.server.directory import Directory
+from broker.server.issuer import Issuer
+from broker.server.rights import Rights
+from broker.wire import Request
+
+
+class Facts(msgspec.Struct, kw_only=True):
+    """What the daemon knows of itself and says in `status`; filled in as it starts."""
+
+    host: str = ""
+    port: int = 0
+    listen: tuple[str, ...] = ()
+    admin: str | None = None
+    attestation: str = "on"
+    minters: Callable[[], tuple[int, ...]] = tuple
+
+
+class Clerk:
+    """Does what the control plane is asked, if the asking account may."""
+
+    def __init__(  # noqa: PLR0913 - the composition root hands over the parts, each by name
+        self,
+        *,
+        desk: Desk,
+        rounds: Rounds,
+        directory: Directory,
+        rights: Rights,
+        metrics: Metrics,
+        clock: Clock,
+        facts: Facts,
+        reload: Callable[[], str],
+    ) -> None:
+        self.directory = directory
+        self.stopping = asyncio.Event()
+        self._desk = desk
+        self._rounds = rounds
+        self._rights = rights
+        self._metrics = metrics
+        self._clock = clock
+        self._facts = facts
+        self._reload = reload
+
+    def status(self, account: Account, issuer: Issuer) -> api.Status:
+        """The daemon's leases and callers, as far as the account may see them."""
+        seen, book, facts = self._rights.seen_by(account), self._desk.book, self._facts
+        return api.Status(
+            version=__version__,
+            pid=os.getpid(),
+            generation=book.config.generation,
+            files=book.config.files,
+            listen=facts.listen,
+            admin=facts.admin,
+            attestation=facts.attestation,
+            ready=not self.missing(),
+            leases=tuple(self.row(keeper) for keeper in self._rounds.keepers if keeper.rendered.facts.caller in seen),
+            callers=tuple(
+                api.CallerRow(name=name, grants=entry.grants, tokens=issuer.count(name)) for name, entry in seen.items()
+            ),
+            minters=facts.minters(),
+        )
+
+    def who(self, account: Account) -> api.Who:
+        """Who the account is to this daemon, and what it may have."""
+        caller = match.match_uid(self._rights.callers, account)
+        return api.Who(
+            uid=account.uid,
+            user=account.user,
+            callers=tuple(found.caller for found in caller.matches) if caller else (),
+            how="uid, by the kernel's word on the control socket",
+            operator=self._rights.is_operator(account),
+            granted=self.granted(caller) if caller else (),
+        )
+
+    def granted(self, caller: Caller) -> tuple[api.Granted, ...]:
+        """What a caller may have, in order."""
+        return tuple(status.granted(self._desk.keepers_of(caller), self._clock.now()))
+
+    def row(self, keeper: Keeper) -> api.LeaseRow:
+        """One lease's row."""
+        return status.lease_row(keeper, self._clock.now())
+
+    def missing(self) -> tuple[str, ...]:
+        """Required credentials without a valid lease."""
+        return status.missing(self._desk.book, self._rounds.keepers, self._clock.now())
+
+    def degraded(self) -> tuple[str, ...]:
+        """Credentials whose last mint failed."""
+        return status.degraded(self._rounds.keepers)
+
+    def scrape(self) -> bytes:
+        """The metrics."""
+        return self._metrics.scrape(self._rounds.keepers)
+
+    def reload(self, account: Account) -> str:
+        """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed."""
+        self._rights.operators_only(account)
+        return self._reload()
+
+    def lease(self, account: Account, want: Want) -> bytes | Flight:
+        """The lease that the account is granted, as `/env/NAME` gives it, or the flight that brings it."""
+        lease = self._desk.lease(self._rights.matched(account), want, "socket")
+        if not isinstance(lease, Lease):
+            return lease
+        request = Request("GET", ("env", want.name or ""), (), {}, keep_alive=True)
+        return environment.render(request, lease, lease.left(self._clock.now())).body
+
+    def refresh(self, account: Account, name: str, mfa_code: Secret | None) -> tuple[Flight, ...]:
+        """Mint anew, now, every lease of a credential that the account may see."""
+        seen = self._rights.seen_by(account)
+        keepers = [
+            keeper
+            for keeper in self._rounds.keepers
+            if keeper.rendered.label == name and keeper.rendered.facts.caller in seen
+        ]
+        if not keepers and (caller := match.match_uid(self._rights.callers, account)):
+            keepers = [keeper for keeper, _ in self._desk.keepers_of(caller) if keeper.rendered.label == name]
+        if not keepers:
+            raise Refused(404, "NotFound", "no lease of that name that you may see: credbroker status lists them")
+        return tuple(self._rounds.start(keeper, mfa_code) for keeper in keepers)

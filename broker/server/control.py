@@ -1,0 +1,185 @@
+"""The control plane, on aiohttp: the Unix socket for people and commands, by peer uid; health and metrics for probes.
+
+It decides who may ask what and leaves the doing to the parts that it is given.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from broker import control_api as api
+from broker.callers.accounts import Account
+from broker.errors import BrokerError, ConfigError, NotReady, Refused
+from broker.model import Want
+from broker.secret import Secret
+from broker.server.clerk import Clerk
+from broker.server.issuer import Issuer
+from broker.server.sockets import peer_uid
+from broker.waiting import Landing
+
+COLD_WAIT = 25.0  # a command waits for a mint as long as one may take
+_NO_STORE = {"Cache-Control": "no-store"}
+_T = TypeVar("_T")
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Control:
+    """The control API's routes over a Clerk."""
+
+    def __init__(self, clerk: Clerk, issuer: Issuer) -> None:
+        self._clerk = clerk
+        self._issuer = issuer
+
+    def socket_app(self) -> web.Application:
+        """The application on the Unix socket."""
+        app = web.Application(middlewares=[_problems], client_max_size=64 * 1024)
+        app.add_routes(
+            [
+                web.get("/status", self._status),
+                web.get("/whoami", self._whoami),
+                web.get("/readyz", self._ready_by_name),
+                web.get("/lease/{name}", self._lease),
+                web.post("/worker", self._worker),
+                web.post("/tokens", self._issue),
+                web.get("/tokens", self._tokens),
+                web.delete("/tokens/{id}", self._revoke),
+                web.post("/refresh/{name}", self._refresh),
+                web.post("/reload", self._reload),
+            ]
+        )
+        return app
+
+    def admin_app(self) -> web.Application:
+        """The application on the admin address: no names, no tokens, only counts and metrics."""
+        app = web.Application(middlewares=[_problems], client_max_size=1024)
+        app.add_routes(
+            [
+                web.get("/healthz", _healthy),
+                web.get("/readyz", self._ready),
+                web.get("/metrics", self._metrics),
+            ]
+        )
+        return app
+
+    async def _asking(self, request: web.Request) -> Account:
+        assert request.transport is not None
+        uid = peer_uid(request.transport.get_extra_info("socket"))
+        if uid is None:
+            raise Refused(403, "AccessDenied", "the kernel does not say who you are here (a user namespace?)")
+        return await self._clerk.directory.account_soon(uid)
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return _json(self._clerk.status(await self._asking(request), self._issuer))
+
+    async def _whoami(self, request: web.Request) -> web.Response:
+        return _json(self._clerk.who(await self._asking(request)))
+
+    async def _tokens(self, request: web.Request) -> web.Response:
+        return _json(self._issuer.seen_by(await self._asking(request)))
+
+    async def _issue(self, request: web.Request) -> web.Response:
+        account, order = await self._asking(request), await _body(request, api.TokenOrder)
+        bound = None if order.uid is None else await self._clerk.directory.account_soon(order.uid)
+        return _json(self._issuer.issue(account, order, bound), 201)
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        return _json(self._issuer.revoke(await self._asking(request), request.match_info["id"]))
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        generation = self._clerk.reload(await self._asking(request))
+        return _json({"generation": generation})
+
+    async def _refresh(self, request: web.Request) -> web.Response:
+        account, order = await self._asking(request), await _body(request, api.RefreshOrder)
+        code = Secret(order.mfa_code) if order.mfa_code else None
+        flights = self._clerk.refresh(account, request.match_info["name"], code)
+        await asyncio.wait_for(asyncio.gather(*map(_landed, flights)), COLD_WAIT)
+        for flight in flights:
+            if flight.error is not None:
+                raise flight.error
+        return _json(tuple(self._clerk.row(flight.keeper) for flight in flights))
+
+    async def _lease(self, request: web.Request) -> web.Response:
+        """The lease that the asking user is granted under this name, as `/env/NAME` would give it."""
+        account, want = await self._asking(request), Want(None, request.match_info["name"])
+        deadline = asyncio.get_running_loop().time() + COLD_WAIT
+        while True:
+            found = self._clerk.lease(account, want)
+            if isinstance(found, bytes):
+                return web.Response(body=found, content_type="application/json", headers=_NO_STORE)
+            try:
+                await asyncio.wait_for(_landed(found), deadline - asyncio.get_running_loop().time())
+            except TimeoutError:
+                raise NotReady("nothing is minted yet; see credbroker status", retry_after=5.0) from None
+
+    async def _worker(self, request: web.Request) -> web.StreamResponse:
+        """A worker's tokens and all that its environment needs. Held ones end when this connection does."""
+        account, order = await self._asking(request), await _body(request, api.WorkerOrder)
+        worker = self._issuer.engage(account, order)
+        if not order.hold:
+            return _json(worker, 201)
+        try:
+            response = web.StreamResponse(headers={"Content-Type": "application/json", **_NO_STORE})
+            await response.prepare(request)
+            await response.write(msgspec.json.encode(worker) + b"\n")
+            await self._clerk.stopping.wait()
+        finally:
+            self._issuer.dismiss(worker)
+        return response
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        missing, degraded = self._clerk.missing(), self._clerk.degraded()
+        body = {"ready": not missing, "missing": len(missing), "degraded": len(degraded)}
+        return _json(body, 503 if missing else 200)
+
+    async def _ready_by_name(self, _: web.Request) -> web.Response:
+        missing, degraded = self._clerk.missing(), self._clerk.degraded()
+        body = {"ready": not missing, "missing": missing, "degraded": degraded}
+        return _json(body, 503 if missing else 200)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        text = await asyncio.get_running_loop().run_in_executor(None, self._clerk.scrape)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+async def _healthy(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Our errors as JSON, others as a plain 500: no traceback and no value ever leaves."""
+    try:
+        return await handler(request)
+    except ConfigError as error:
+        places = tuple((mistake.place, mistake.text) for mistake in error.mistakes)
+        return _problem(422, api.Problem(code=error.code, message=error.advice, exit_status=2, mistakes=places))
+    except BrokerError as error:
+        return _problem(error.status, api.Problem(code=error.code, message=error.advice, exit_status=error.exit_status))
+    except web.HTTPException as error:
+        return _problem(error.status, api.Problem(code="BadRequest", message=error.reason))
+
+
+def _problem(status: int, problem: api.Problem) -> web.Response:
+    return _json(problem, status)
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(value) + b"\n"
+    return web.Response(body=body, status=status, content_type="application/json", headers=_NO_STORE)
+
+
+async def _body(request: web.Request, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except msgspec.MsgspecError:
+        raise Refused(400, "BadRequest", "the request's body is not what this path takes") from None
+
+
+async def _landed(flight: Landing) -> None:
+    landed = asyncio.Event()
+    flight.add(lambda _: landed.set())
+    await landed.wait()

@@ -1,0 +1,170 @@
+"""Worker tokens for those who may have them: issued, held, listed, revoked. No HTTP in here."""
+
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+
+from broker import control_api as api
+from broker.callers import match
+from broker.callers.accounts import Account
+from broker.callers.worker_token import Purpose, TokenEntry, TokenOrder, WorkerTokens
+from broker.errors import Refused
+from broker.events import TokenIssued, TokenRevoked
+from broker.model import Caller, CallerFacts
+from broker.plan import Book
+from broker.rounds import Clock, Note
+from broker.secret import Secret
+from broker.server.rights import Rights
+
+LONGEST_TTL = 30 * 86_400.0
+FOR_EVER = float("inf")
+
+
+class Issuer:
+    """Issues worker tokens and ends them. `where` gives the worker plane's host and port."""
+
+    def __init__(
+        self,
+        rights: Rights,
+        worker_tokens: WorkerTokens,
+        granted: Callable[[Caller], tuple[api.Granted, ...]],
+        where: Callable[[], tuple[str, int]],
+        note: Note,
+        clock: Clock,
+    ) -> None:
+        self._rights = rights
+        self._tokens = worker_tokens
+        self._granted = granted
+        self._where = where
+        self._note = note
+        self._clock = clock
+
+    def engage(self, account: Account, order: api.WorkerOrder) -> api.Worker:
+        """Two tokens for a worker of the asking user, and what its environment needs."""
+        caller = self._caller(account, order)
+        granted = self._granted(caller)
+        unknown = sorted(set(order.use) - {one.name for one in granted})
+        if unknown:
+            raise Refused(403, "AccessDenied", f"not granted to {caller.name}: {', '.join(unknown)}")
+        ttl = FOR_EVER if order.hold else order.ttl
+        header, in_header = self._make(account, caller, "header", ttl, held=order.hold)
+        path, in_path = self._make(account, caller, "path", ttl, held=order.hold)
+        host, port = self._where()
+        return api.Worker(
+            caller=caller.name,
+            host=host,
+            port=port,
+            header_token=header.open(),
+            path_token=path.open(),
+            granted=granted,
+            token_ids=(in_header.id, in_path.id),
+        )
+
+    def dismiss(self, worker: api.Worker) -> None:
+        """The connection that held a worker's tokens is gone, and so are they."""
+        for token_id in worker.token_ids:
+            self._end(token_id, "closed")
+
+    def issue(self, account: Account, order: api.TokenOrder, bound: Account | None) -> api.Token:
+        """One worker token, bound to a uid where one is named, and for mere members to their own."""
+        entry = self._rights.entry(order.caller)
+        if entry is None or not self._rights.may_issue(entry, account):
+            raise Refused(403, "AccessDenied", "there is no such caller, or you may not issue tokens of it")
+        if bound is None and not self._rights.may_issue_unbound(entry, account):
+            bound = account
+        if not self._rights.may_bind(entry, account, bound.uid if bound else None):
+            raise Refused(403, "AccessDenied", "only its issuers and operators may bind a token to another uid")
+        facts = match.facts_for(entry, bound)
+        caller = Caller(matches=(facts,), how="token", uid=bound.uid if bound else None)
+        purpose = order.purpose
+        token, made = self._make(account, caller, purpose, order.ttl, held=False)
+        return msgspec.structs.replace(_listed(made), token=token.open())
+
+    def seen_by(self, account: Account) -> tuple[api.Token, ...]:
+        """The live tokens of the callers that the account may see."""
+        seen = self._rights.seen_by(account).keys()
+        return tuple(_listed(entry) for entry in self._tokens.list() if _names(entry) <= seen)
+
+    def count(self, caller: str) -> int:
+        """How many live tokens a caller has."""
+        return sum(caller in _names(entry) for entry in self._tokens.list())
+
+    def revoke(self, account: Account, token_id: str) -> api.Token:
+        """End a token before its time."""
+        entry = self._tokens.entry(token_id)
+        if entry is None or not _names(entry) <= self._rights.seen_by(account).keys():
+            raise Refused(404, "NotFound", "no token of that id that you may see: credbroker token list has them")
+        self._end(token_id, "revoked")
+        return _listed(entry)
+
+    def expire(self) -> None:
+        """End the tokens that have reached their time."""
+        for entry in self._tokens.expire(self._clock.now()):
+            self._note(TokenRevoked(entry.id, "expired"))
+
+    def adopt(self, book: Book) -> None:
+        """A new generation: tokens of callers that it does not have end."""
+        for entry in self._tokens.adopt(book.callers):
+            self._note(TokenRevoked(entry.id, "revoked"))
+
+    def _caller(self, account: Account, order: api.WorkerOrder) -> Caller:
+        """Who the worker will be: the named caller, if the account may have its tokens, else all that it is."""
+        if order.caller is None:
+            matches = self._unnamed(account)
+        else:
+            entry = self._rights.entry(order.caller)
+            if entry is None or not self._rights.may_issue(entry, account):
+                raise Refused(
+                    403, "UnknownCaller", f"uid {account.uid} may not be caller {order.caller!r}, or there is none"
+                )
+            matches = (match.facts_for(entry, account),)
+        return Caller(matches=matches, how="token", uid=account.uid, only=order.use or None)
+
+    def _unnamed(self, account: Account) -> tuple[CallerFacts, ...]:
+        """All that the account is by its uid; else the only caller whose tokens it may issue, as root under `exec`."""
+        caller = match.match_uid(self._rights.callers, account)
+        if caller is not None:
+            return caller.matches
+        issues = [entry for entry in self._rights.callers if self._rights.may_issue(entry, account)]
+        if len(issues) == 1:
+            return (match.facts_for(issues[0], account),)
+        hint = f"; say --as {' or '.join(entry.name for entry in issues)}" if issues else ""
+        raise Refused(403, "UnknownCaller", f"no caller in the configuration matches uid {account.uid}{hint}")
+
+    def _make(
+        self, account: Account, caller: Caller, purpose: Purpose, ttl: float, *, held: bool
+    ) -> tuple[Secret, TokenEntry]:
+        order = TokenOrder(
+            caller=caller,
+            purpose=purpose,
+            ttl=ttl if held else min(ttl, LONGEST_TTL),
+            issued_by=account.uid,
+            held=held,
+        )
+        token, entry = self._tokens.issue(order, self._clock.now(), self._clock.wall())
+        self._note(TokenIssued(entry.id, caller.name, caller.uid, _ends(entry), account.uid))
+        return token, entry
+
+    def _end(self, token_id: str, why: str) -> None:
+        if self._tokens.revoke(token_id) is not None:
+            self._note(TokenRevoked(token_id, why))
+
+
+def _names(entry: TokenEntry) -> set[str]:
+    return {facts.caller for facts in entry.caller.matches}
+
+
+def _ends(entry: TokenEntry) -> float | None:
+    return None if entry.held else entry.expires_at
+
+
+def _listed(entry: TokenEntry) -> api.Token:
+    return api.Token(
+        id=entry.id,
+        caller=entry.caller.name,
+        purpose=entry.purpose,
+        uid=entry.caller.uid,
+        issued_by=entry.issued_by,
+        expires_at=_ends(entry),
+    )

@@ -1,0 +1,136 @@
+"""From a parsed request to a reply: who asks, what for, may they, the held lease, its bytes. Synchronous.
+
+Where something must be waited for (a mint, a name service) it gives the thing to wait for, and is simply asked again.
+"""
+
+import secrets
+from typing import Any
+
+import msgspec
+
+from broker.callers import match
+from broker.callers.worker_token import Purpose, WorkerTokens
+from broker.desk import Desk
+from broker.dialects import DIALECTS, Dialect
+from broker.dialects import token as nameless
+from broker.errors import BrokerError, NotReady, Refused
+from broker.events import RequestDenied
+from broker.metrics import Metrics
+from broker.model import Caller, Lease
+from broker.origin import refuse_forwarded
+from broker.rounds import Clock, Note
+from broker.server.directory import Directory, LookUp
+from broker.waiting import Landing
+from broker.wire import Reply, Request
+
+
+class Link(msgspec.Struct, eq=False):
+    """What is known of a connection: where it was accepted, the kernel's word on who opened it, whether it is known."""
+
+    accepted_on: tuple[str, int]
+    uid: int | None
+    identified: bool = False
+
+
+class Reception:
+    """Answers requests of the worker plane."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        tokens: WorkerTokens,
+        directory: Directory,
+        metrics: Metrics,
+        note: Note,
+        clock: Clock,
+        *,
+        attesting: bool,
+    ) -> None:
+        self._desk = desk
+        self._tokens = tokens
+        self._directory = directory
+        self._metrics = metrics
+        self._note = note
+        self._clock = clock
+        self._attesting = attesting
+
+    def answer(self, request: Request, link: Link) -> Reply | Landing:
+        """The reply, or what to wait for before asking again."""
+        dialect: Dialect | None = None
+        try:
+            refuse_forwarded(request, link.accepted_on)
+            shown = match.identify_shown(request)
+            if isinstance(shown, match.PathToken):
+                request = msgspec.structs.replace(request, segments=shown.rest)
+            dialect = DIALECTS.get(request.segments[0]) if request.segments else None
+            return self._serve(request, shown, dialect, link)
+        except BrokerError as error:
+            return self.refuse(error, dialect, link)
+
+    def late(self, request: Request, link: Link) -> Reply:
+        """The reply for who has waited long enough; what was waited for goes on."""
+        segments = request.segments
+        dialect = DIALECTS.get(segments[2 if segments[0] == "w" else 0])
+        return self.refuse(NotReady("nothing is minted yet; ask again", retry_after=1.0), dialect, link)
+
+    def refuse(self, error: BrokerError, dialect: Dialect | None, link: Link) -> Reply:
+        """The refusal in the dialect's own shape; its request id stands in the audit line too."""
+        request_id = secrets.token_hex(8)
+        if isinstance(error, Refused):
+            self._note(RequestDenied(error.reason, error.status, request_id, link.uid))
+        reply = (dialect or nameless).refuse(error, request_id)
+        self._metrics.requests[dialect.NAME if dialect else "none", reply.status] += 1
+        return reply
+
+    def _serve(self, request: Request, shown: match.Shown, dialect: Dialect | None, link: Link) -> Reply | Landing:
+        if isinstance(shown, match.Probe):
+            return self._counted(DIALECTS[""], DIALECTS[""].parse(msgspec.structs.replace(request, segments=("",))))
+        caller = self._identify(shown, link)
+        if isinstance(caller, LookUp):
+            return caller
+        link.identified = True
+        if isinstance(shown, match.PathToken) and dialect is not None and not dialect.path_token_ok:
+            raise match.unidentified("path-token-elsewhere")  # URLs end up in error texts: it opens no more than it must
+        want = dialect.parse(request) if dialect is not None else None
+        if dialect is None or want is None:
+            raise Refused(404, "NotFound", "no such path")
+        if isinstance(want, Reply):
+            return self._counted(dialect, want)
+        lease = self._desk.lease(caller, want, dialect.NAME)
+        if not isinstance(lease, Lease):
+            return lease
+        left = lease.ends - self._clock.now()
+        self._metrics.remaining.observe(left)
+        return self._counted(dialect, dialect.render(request, lease, left))
+
+    def _counted(self, dialect: Dialect, reply: Any) -> Reply:
+        self._metrics.requests[dialect.NAME, reply.status] += 1
+        return reply  # type: ignore[no-any-return]  # a probe's parse is always a Reply
+
+    def _identify(self, shown: match.Shown, link: Link) -> Caller | LookUp:
+        """Who it is. Raises Refused(401); a LookUp where a name service must answer first."""
+        if isinstance(shown, match.HeaderToken):
+            return self._by_token(shown.text, "header", link)
+        if isinstance(shown, match.PathToken):
+            return self._by_token(shown.text, "path", link)
+        if isinstance(shown, match.Bad):
+            raise match.unidentified(shown.reason)
+        bare = isinstance(shown, match.Bare)
+        if link.uid is None:
+            raise match.unidentified("nothing-shown" if bare else "not-attested")
+        caller = self._directory.caller(link.uid, self._clock.now())
+        if isinstance(caller, LookUp):
+            return caller
+        if caller is not None and bare:
+            caller = match.bare_allowed(self._desk.book.config.callers, caller)
+        if caller is None:
+            raise match.unidentified("nothing-shown" if bare else "uid-matches-nobody")
+        return caller
+
+    def _by_token(self, text: str, purpose: Purpose, link: Link) -> Caller:
+        entry = self._tokens.find(text, purpose, self._clock.now())
+        if entry is None:
+            raise match.unidentified("token-unknown")
+        if not entry.fits(link.uid, attesting=self._attesting):
+            raise match.unidentified("token-of-another-uid")
+        return entry.caller

@@ -1,0 +1,271 @@
+"""The worker plane: HTTP connections on an asyncio.Protocol, answered from memory.
+
+A connection parses heads and keeps order and limits; who asks and what they get is `reception`'s business. Deadlines
+are kept by one sweep over all connections, not by a timer each.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+
+from broker import head
+from broker.callers.peer import Endpoint
+from broker.clock import now
+from broker.config.shape import Limits
+from broker.errors import Refused
+from broker.server.reception import Link, Reception
+from broker.waiting import Landing
+from broker.wire import Reply, Request, to_bytes
+
+HEAD_DEADLINE = 5.0
+IDLE_DEADLINE = 75.0
+COLD_WAIT = 0.7  # SDKs give up after 1 s
+PIPELINE = 32
+SILENCE = 1.0  # an unidentified connection counts against its uid once it has been so for this long
+RESERVE = 64  # descriptors kept for everything that is not a worker's connection
+_END = b"\r\n\r\n"
+
+UidOf = Callable[[Endpoint, Endpoint], int | None]
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How many connections there may be: in all, for one uid, and for one uid without having said who they are."""
+
+    connections: int
+    per_uid: int
+    unidentified_per_uid: int
+
+
+class Plane:
+    """What all connections share."""
+
+    def __init__(self, reception: Reception, uid_of: UidOf, bounds: Bounds) -> None:
+        self.reception = reception
+        self.uid_of = uid_of
+        self.bounds = bounds
+        self.connections: set[Connection] = set()
+        self.per_uid: Counter[int | None] = Counter()
+        self.draining = False
+
+    def connection(self) -> "Connection":
+        """A protocol for `create_server`."""
+        return Connection(self)
+
+    def sweep(self) -> None:
+        """Close who is over a deadline, and the oldest of a uid's that stay silent beyond its limit."""
+        moment = now()
+        silent: Counter[int | None] = Counter()
+        for connection in sorted(self.connections, key=lambda one: one.opened, reverse=True):
+            if connection.overdue(moment):
+                connection.close()
+            elif not connection.link.identified and moment - connection.opened > SILENCE:
+                silent[connection.link.uid] += 1
+                if silent[connection.link.uid] > self.bounds.unidentified_per_uid:
+                    connection.close()
+
+    def drain(self) -> None:
+        """Finish what is being answered, accept nothing more on open connections."""
+        self.draining = True
+        for connection in list(self.connections):
+            if not connection.busy:
+                connection.close()
+
+
+class Connection(asyncio.Protocol):
+    """One connection: heads in, replies out, in order."""
+
+    __slots__ = (
+        "_await", "_buffer", "_last_head", "_last_request", "_paused", "_plane", "_seen", "_since", "_timer", "_transport",
+        "_waiting", "link", "opened",
+    )  # fmt: skip
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._last_head: bytes | None = None
+        self._last_request: Request | None = None
+        self._waiting: Request | None = None
+        self._await: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._seen = 0
+        self.opened = self._since = now()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is still owed."""
+        return self._waiting is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or close it where a limit is reached or the peer is not local."""
+        transport = cast("asyncio.Transport", transport)
+        plane = self._plane
+        accepted_on, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        uid = plane.uid_of(accepted_on, peer)
+        self.link = Link((accepted_on[0], accepted_on[1]), uid)
+        if (
+            (_is_loopback(accepted_on[0]) and not _is_loopback(peer[0]))
+            or plane.draining
+            or len(plane.connections) >= plane.bounds.connections
+            or plane.per_uid[uid] >= plane.bounds.per_uid
+        ):
+            transport.abort()
+            return
+        self._transport = transport
+        plane.connections.add(self)
+        plane.per_uid[uid] += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go; what was being waited for goes on without us."""
+        self._stop_waiting()
+        if self._transport is not None:
+            self._transport = None
+            self._plane.connections.discard(self)
+            self._plane.per_uid[self.link.uid] -= 1
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every whole head that is there."""
+        if self._transport is None:
+            return
+        if not self._buffer and self._waiting is None and not self._paused and data.find(_END) == len(data) - 4:
+            self._serve(data)  # the common case: exactly one head, nothing to queue
+            return
+        self._buffer += data
+        self._drain()
+
+    def eof_received(self) -> bool:
+        """A client may close its half and still wait for the reply that it is owed."""
+        return self.busy
+
+    def pause_writing(self) -> None:
+        """The client does not read: answer nothing more until it does."""
+        self._paused = True
+        self._hold()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._paused = False
+        self._drain()
+
+    def overdue(self, moment: float) -> bool:
+        """Whether its head took too long, or it sat idle too long."""
+        if self.busy:
+            return False
+        limit = HEAD_DEADLINE if self._buffer or self._since == self.opened else IDLE_DEADLINE
+        return moment - self._since > limit
+
+    def close(self) -> None:
+        """Close at once; a reply already written is still sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _drain(self) -> None:
+        while self._transport is not None and not self._transport.is_closing() and self._buffer:
+            if self._waiting is not None or self._paused:
+                self._hold()
+                return
+            try:
+                end = head.find_end(self._buffer, 0, self._seen)
+            except Refused as error:
+                self._refuse(error)
+                return
+            if end < 0:
+                self._seen = len(self._buffer)
+                return
+            one = bytes(self._buffer[:end])
+            del self._buffer[:end]
+            self._seen = 0
+            self._since = now()
+            self._serve(one)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _hold(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.pause_reading()
+        if self._buffer.count(b"\r\n\r\n") > PIPELINE:
+            self._transport.close()
+
+    def _serve(self, one: bytes) -> None:
+        if one == self._last_head and self._last_request is not None:
+            request = self._last_request  # SDKs repeat themselves to the byte; who asks is looked up anew all the same
+        else:
+            try:
+                request = head.parse(one)
+            except Refused as error:
+                self._refuse(error)
+                return
+            self._last_head, self._last_request = one, request
+        answer = self._plane.reception.answer(request, self.link)
+        if isinstance(answer, Reply):
+            self._write(answer, request)
+        else:
+            self._wait(request, answer)
+
+    def _refuse(self, error: Refused) -> None:
+        """What cannot be parsed cannot be followed by anything: reply and close."""
+        reply = self._plane.reception.refuse(error, None, self.link)
+        if self._transport is not None:
+            self._transport.write(to_bytes(reply, close=True))
+            self._transport.close()
+
+    def _write(self, reply: Reply, request: Request) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        keep = request.keep_alive and not self._plane.draining
+        transport.write(to_bytes(reply, close=not keep))
+        self._since = now()
+        if not keep:
+            transport.close()
+
+    def _wait(self, request: Request, pending: Landing) -> None:
+        self._waiting = request
+        self._await = pending.add(self._landed)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(COLD_WAIT, self._late)
+        self._hold()
+
+    def _landed(self, _: object) -> None:
+        request, self._waiting = self._waiting, None
+        if request is None:
+            return
+        answer = self._plane.reception.answer(request, self.link)
+        if isinstance(answer, Reply):
+            self._finish(answer, request)
+        else:
+            self._wait(request, answer)
+
+    def _late(self) -> None:
+        request = self._waiting
+        if request is not None:
+            self._finish(self._plane.reception.late(request, self.link), request)
+
+    def _finish(self, reply: Reply, request: Request) -> None:
+        self._stop_waiting()
+        self._write(reply, request)
+        self._drain()
+
+    def _stop_waiting(self) -> None:
+        self._waiting = None
+        if self._await is not None:
+            self._await()
+            self._await = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def bounds(descriptors: int, limits: Limits) -> Bounds:
+    """The limits in force: what the configuration says, else the descriptor limit less a reserve, half of it a uid."""
+    connections = limits.connections or max(descriptors - RESERVE, RESERVE)
+    return Bounds(connections, limits.connections_per_uid or max(connections // 2, 1), limits.unidentified_per_uid)
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith(("127.", "::ffff:127.")) or host == "::1"

@@ -1,0 +1,24 @@
+"""What a source is: the one shape that every family fills in. Pure."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from broker.model import Facts, Given, Kind, Minted, Spec, Value
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """How one kind of short-lived secret is minted. All functions block and may raise any MintError.
+
+    `mint` and `id_token` give a Minted; `who` asks upstream who a value is (one call, for `check`); `find` says in a
+    few words which identity zero configuration would use, or None; `base` is the kind that `from` must name.
+    """
+
+    name: str
+    spec: type[Spec]
+    mint: Callable[[Any, Given], Minted]
+    who: Callable[[Any, Value], Facts]
+    base: Kind | None = None
+    id_token: Callable[[Any, Given], Minted] | None = None
+    find: Callable[[Any], str | None] | None = None

@@ -1,0 +1,82 @@
+"""Keepers -> what `status`, `whoami` and readiness say of them. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from broker.control_api import Granted, LeaseRow
+from broker.keeper import NEVER, Keeper
+from broker.plan import Book, Rendered, is_required
+
+
+def lease_row(keeper: Keeper, now: float) -> LeaseRow:
+    """One keeper as a row."""
+    rendered, lease, error = keeper.rendered, keeper.lease, keeper.error
+    left = lease.left(now) if lease else None
+    return LeaseRow(
+        credential=rendered.credential.name,
+        source=rendered.credential.source,
+        kind="gcp-id" if rendered.audience else str(rendered.spec.kind),
+        caller=rendered.facts.caller,
+        identity=lease.facts.identity if lease else None,
+        account=lease.facts.account if lease else None,
+        state=_state(keeper, now),
+        serial=lease.serial if lease else 0,
+        expires_at=lease.expires_at if lease else None,
+        left=left,
+        refreshed_at=lease.issued_at if lease else None,
+        next_refresh_in=None if keeper.due == NEVER else max(keeper.due - now, 0.0),
+        served=keeper.served,
+        error=error.code if error else None,
+        advice=error.advice if error else None,
+        note=lease.facts.note if lease else None,
+    )
+
+
+def granted(keepers: Iterable[tuple[Keeper, bool]], now: float) -> Iterator[Granted]:
+    """What a worker's environment needs to know of what it is granted; `keepers` with whether each is first."""
+    for keeper, first in keepers:
+        spec, lease = keeper.rendered.spec, keeper.held(now)
+        facts = lease.facts if lease else None
+        yield Granted(
+            name=keeper.rendered.credential.name,
+            kind=str(spec.kind),
+            first=first,
+            region=(facts and facts.region) or getattr(spec, "region", None),
+            project=(facts and facts.project) or getattr(spec, "project", None),
+            quota_project=(facts and facts.quota_project) or getattr(spec, "quota_project", None),
+            profile=getattr(spec, "profile", None),
+            needs_mfa=lease is None and _wants_code(keeper.rendered),
+        )
+
+
+def missing(book: Book, keepers: Iterable[Keeper], now: float) -> tuple[str, ...]:
+    """The required credentials without a valid lease: until there are none, the daemon is not ready."""
+    return tuple(
+        sorted(
+            {
+                keeper.rendered.label
+                for keeper in keepers
+                if keeper.rendered.audience is None
+                and is_required(book, keeper.rendered.label)
+                and keeper.held(now) is None
+            }
+        )
+    )
+
+
+def degraded(keepers: Iterable[Keeper]) -> tuple[str, ...]:
+    """The credentials whose last mint failed, whether or not a lease is still held."""
+    return tuple(sorted({keeper.rendered.label for keeper in keepers if keeper.failures}))
+
+
+def _wants_code(rendered: Rendered) -> bool:
+    return bool(getattr(rendered.spec, "mfa_serial", None)) or bool(rendered.base and _wants_code(rendered.base))
+
+
+def _state(keeper: Keeper, now: float) -> str:
+    if keeper.held(now) is not None:
+        return "stale" if keeper.failures else "fresh"
+    if keeper.in_flight:
+        return "minting"
+    if keeper.error is not None:
+        return "failing" if keeper.error.transient else "denied"
+    return "cold"

@@ -1,0 +1,306 @@
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from broker import sources
+from broker.config import zero
+from broker.config.place import lines
+from broker.config.read import generation, load, parse, read
+from broker.config.shape import Config, Snapshot
+from broker.errors import ConfigError
+from tests.config import toy
+from tests.config.toy import MAIN, TABLE, USERS, config, mistakes, toml
+
+SESSION = "source = 'aws-session'"
+
+
+def a_file(path: Path, text: str, mode: int = 0o644) -> Path:
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+class TestRead:
+    def test_gives_what_the_files_say(self, tmp_path: Path):
+        """Credentials and callers of included files after those of the main one."""
+        text = f"[daemon]\ninclude = 'conf.d/*.toml'\n[credentials.b]\n{SESSION}\n[callers.y]\nuid = 7"
+        path = a_file(tmp_path / "config.toml", text)
+        more = a_file(
+            tmp_path / "conf.d" / "a.toml", f"[credentials.a]\n{SESSION}\n[callers.x]\nuid = 5\ngrants = ['b']"
+        )
+
+        found = read(path, table=TABLE)
+
+        assert [credential.name for credential in found.credentials] == ["b", "a"]
+        assert [caller.name for caller in found.callers] == ["y", "x"]
+        assert found.files == (str(path), str(more))
+        assert not found.zero
+
+    def test_mistakes_of_files_and_of_what_is_in_them_are_told_at_once(self, tmp_path: Path):
+        """In the order of the files."""
+        path = a_file(tmp_path / "config.toml", "daemon.include = 'conf.d/*'\nx = 1", 0o666)
+        broken = a_file(tmp_path / "conf.d" / "a.toml", "[credentials.a\n")
+        strange = a_file(tmp_path / "conf.d" / "b.toml", "[callers.b]\nuid = 1\nuuid = 2")
+
+        with pytest.raises(ConfigError) as caught:
+            read(path, table=TABLE)
+
+        assert [mistake.place for mistake in caught.value.mistakes] == [
+            str(path),
+            f"{path}:2 x",
+            f"{broken}:1",
+            f"{strange}:3 [callers.b] uuid",
+        ]
+
+    def test_an_absent_file_is_one_mistake(self, tmp_path: Path):
+        """And an exit status of 2."""
+        with pytest.raises(ConfigError) as caught:
+            read(tmp_path / "x", table=TABLE)
+
+        assert str(caught.value) == f"{tmp_path}/x: does not exist"
+        assert caught.value.exit_status == 2
+
+    def test_who_reads_decides_whose_files_may_be_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """The effective user, unless told otherwise."""
+        path = a_file(tmp_path / "config.toml", "")
+        asked: list[int] = []
+
+        def take(_: Path, __: object, reader: int) -> tuple[()]:
+            asked.append(reader)
+            return ()
+
+        monkeypatch.setattr("broker.config.disk.take", take)
+        monkeypatch.setattr("os.geteuid", lambda: 1234)
+
+        read(path, table=TABLE)
+        read(path, table=TABLE, reader_uid=77)
+
+        assert asked == [1234, 77]
+
+
+class TestLoad:
+    def test_gives_the_files_as_they_were_read(self, tmp_path: Path):
+        """So that a minter sees what the daemon saw, whatever happens to them afterwards."""
+        path = a_file(tmp_path / "config.toml", f"[daemon]\nsocket = 'x'\n[credentials.a]\n{SESSION}")
+        found, snapshot = load(path, table=TABLE)
+        path.unlink()
+
+        assert parse(Snapshot.unpack(snapshot.pack()), table=TABLE) == found
+
+
+class TestGeneration:
+    def test_is_one_of_names_and_contents_in_order(self):
+        """A minter with another one is replaced."""
+        files = (("a", b"bc"), ("d", b""))
+        others = [(("ab", b"c"), ("d", b"")), (("d", b""), ("a", b"bc")), (("a", b"bc"),), (("a", b"bcd"), ("", b""))]
+
+        assert len({generation(each) for each in (files, *others)}) == 5
+        assert config("").generation == generation(((MAIN, b""),))
+
+    def test_says_nothing_of_what_is_in_the_files(self):
+        """It is a digest."""
+        assert len(bytes.fromhex(generation(((MAIN, b"x"),)))) == hashlib.sha256().digest_size
+
+
+class TestParse:
+    def test_an_empty_file_is_a_configuration(self):
+        """Which gives nothing to anybody."""
+        found = config("")
+
+        assert (found.credentials, found.callers, found.files) == ((), (), (MAIN,))
+
+    def test_zero_configuration_travels_in_a_snapshot_too(self):
+        """By what it is made of."""
+        assert parse(Snapshot(zero=("/run/x", 5)), table=TABLE) == zero.configuration("/run/x", 5, table=TABLE)
+
+    def test_a_misspelt_table_gets_a_suggestion(self):
+        """And a foreign one none."""
+        assert mistakes("[credential.a]\nx = 1\n[zzz]\n[Daemon]") == [
+            "config.toml:1 credential: unknown table; did you mean `credentials`?",
+            "config.toml:3 zzz: unknown table",
+            "config.toml:4 Daemon: unknown table; did you mean `daemon`?",
+        ]
+
+    @pytest.mark.parametrize("section", ["daemon", "credentials", "callers"])
+    def test_a_section_is_a_table(self, section: str):
+        """Not a list, not a text."""
+        assert mistakes(f"{section} = 'x'") == [f"config.toml:1 [{section}]: must be a table"]
+
+    def test_an_included_file_says_nothing_of_the_daemon(self):
+        """Whoever may write a credential does not decide where the daemon listens."""
+        assert mistakes("", a="[daemon]\nlisten = 3") == [
+            "conf.d/a.toml:1 [daemon]: belongs into the main file; an included one has credentials and callers"
+        ]
+
+    def test_a_name_that_comes_twice_is_told_with_both_places(self):
+        """Which one is meant is for people to decide."""
+        text = f"\n[credentials.a]\n{SESSION}\n[callers.x]\nuid = 5"
+
+        assert [found.replace("/etc/credbroker/", "") for found in mistakes(text, m=text)] == [
+            "conf.d/m.toml:2 [credentials.a]: is there already: config.toml:2 [credentials.a]",
+            "conf.d/m.toml:4 [callers.x]: is there already: config.toml:4 [callers.x]",
+        ]
+
+    def test_a_broken_main_file_hides_no_mistake_of_an_included_one(self):
+        """Every mistake at once."""
+        assert len(mistakes("[daemon", a="[callers.x]\nuid = 'nobody here'")) == 2
+
+    @pytest.mark.parametrize(
+        ("text", "mistake"),
+        [
+            ("a = 1\nb = c", "config.toml:2: is not valid TOML: invalid value"),
+            ("a = 'CANARY", "config.toml:1: is not valid TOML"),
+            ("a = [1,\n", "config.toml:2: is not valid TOML: invalid value"),
+            ("[a]\n[a]", "config.toml:2: is not valid TOML"),
+            ("a = 1\r\nb = 1\r\nb = 2\r\n", "config.toml:3: is not valid TOML: cannot overwrite a value"),
+            (
+                f"a = {'[' * 5000}",
+                "config.toml: is not valid TOML: a number is too long, or something is nested too deeply",
+            ),
+            (
+                f"a = {'9' * 5000}",
+                "config.toml: is not valid TOML: a number is too long, or something is nested too deeply",
+            ),
+        ],
+    )
+    def test_what_is_no_toml_is_told_with_its_line(self, text: str, mistake: str):
+        """In TOML's own words where these quote nothing."""
+        assert mistakes(text) == [mistake]
+
+    def test_bytes_that_are_no_text_are_told_with_their_line(self):
+        """An editor's other encoding."""
+        with pytest.raises(ConfigError) as caught:
+            parse(Snapshot(((MAIN, b"a = 1\nb = '\xe4'"),)), table=TABLE)
+
+        assert str(caught.value) == f"{MAIN}:2: is not UTF-8 text"
+
+    def test_users_are_looked_up_by_whom_the_reader_names(self):
+        """A minter needs no name service."""
+        text = b"[callers.x]\nuid = 'no such user'"
+
+        assert parse(Snapshot(((MAIN, text),)), table=TABLE, uids=lambda _: 7).callers[0].rules[0].uid == 7
+        with pytest.raises(ConfigError):
+            parse(Snapshot(((MAIN, text),)), table=TABLE)
+
+
+CANARY = "CANARY"
+canaries = st.text(max_size=5).map(lambda text: f"{CANARY}{text}") | st.text(max_size=3).map(lambda text: text + CANARY)
+plausible = st.sampled_from(
+    ["a", "b", "45m", "1h", "12h", "root", "alice", "{caller}", "${aws:x}", "start", "keep", "127.0.0.1:80", "[::1]:0"]
+    + [
+        "arn:aws:iam::123456789012:role/x",
+        "https://x.example",
+        "http://[",
+        "x@y.iam.gserviceaccount.com",
+        "group:x",
+        "",
+    ]
+)
+scalars = (
+    canaries
+    | plausible
+    | st.booleans()
+    | st.integers()
+    | st.floats(width=32)
+    | st.dates()
+    | st.datetimes(timezones=st.none())
+    | st.times()
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["uid", "group", "a", "{x}"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+DAEMON = [
+    "listen",
+    "admin",
+    "socket",
+    "runtime_dir",
+    "audit_file",
+    "log_level",
+    "operators",
+    "include",
+    "limits",
+    "imds",
+]
+CALLER = ["any", "uid", "group", "worker_token", "grants", "issuers", "allow_root", "bare", "kubernetes", "uidd"]
+COMMON = ["from", "warm", "required", "on_denied", "share_identity", "durration"]
+
+
+def spec_keys(table: dict[str, sources.Source]) -> list[str]:
+    return sorted({field.encode_name for source in table.values() for field in msgspec.structs.fields(source.spec)})
+
+
+def documents(table: dict[str, sources.Source]) -> st.SearchStrategy[dict[str, Any]]:
+    """Documents that are nearly right, so that every rule is reached."""
+    names = st.sampled_from(["a", "b", "c", "a b"])
+    keys = st.sampled_from(COMMON + spec_keys(table))
+    credential = st.builds(
+        lambda source, rest: {"source": source, **rest},
+        st.sampled_from(list(table)) | values,
+        st.dictionaries(keys, values, max_size=6),
+    )
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "daemon": st.dictionaries(st.sampled_from(DAEMON), values, max_size=4) | values,
+            "credentials": st.dictionaries(names, credential | values, max_size=3) | values,
+            "callers": st.dictionaries(names, st.dictionaries(st.sampled_from(CALLER), values, max_size=5), max_size=3),
+            "demon": values,
+        },
+    )
+
+
+def outcome(content: bytes, table: dict[str, sources.Source]) -> Config | ConfigError:
+    try:
+        return parse(Snapshot(((MAIN, content),)), table=table, uids=USERS.get)
+    except ConfigError as error:
+        return error
+
+
+def written(document: dict[str, Any]) -> str:
+    return "\n".join(f"{key} = {toml(value)}" for key, value in document.items())
+
+
+class TestAnyDocument:
+    @given(st.data())
+    @settings(max_examples=400, deadline=None)
+    @pytest.mark.parametrize("table", [toy.TABLE, sources.TABLE], ids=["toy", "real"])
+    def test_is_read_or_refused_without_quoting_a_value(self, table: Any, data: st.DataObject):
+        """Never another exception; and a secret in the wrong place is not spread."""
+        found = outcome(written(data.draw(documents(table))).encode(), table)
+
+        assert isinstance(found, Config | ConfigError)
+        if isinstance(found, ConfigError):
+            assert found.mistakes
+            assert CANARY not in str(found)
+
+    @given(st.text(alphabet="[]{}=\"'.,\n\\# \tab1\r\x00é"))
+    @example("a = 'CANARY")
+    @settings(max_examples=500, deadline=None)
+    def test_that_is_not_toml_at_all_is_refused(self, text: str):
+        """Neither the reader nor the search for lines trips over it."""
+        assert isinstance(outcome(text.encode(), toy.TABLE), Config | ConfigError)
+
+    @given(st.data())
+    @settings(max_examples=100, deadline=None)
+    def test_lines_are_found_in_whatever_toml_accepts(self, data: st.DataObject):
+        """The search for lines may not fail where a mistake is to be told."""
+        document = data.draw(documents(toy.TABLE))
+        text = written(document)
+
+        assert set(lines(text)) == {(key,) for key in document}
+
+    @given(st.binary(max_size=30))
+    @settings(max_examples=200, deadline=None)
+    def test_may_be_any_bytes(self, content: bytes):
+        """Likewise."""
+        assert isinstance(outcome(content, toy.TABLE), Config | ConfigError)
