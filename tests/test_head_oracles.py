@@ -107,6 +107,7 @@ def compare(raw: bytes) -> Request | None:
     return request
 
 
+# Not among them: Proxy-Connection, which httptools obeys as Connection and the RFC has nobody send to an origin server.
 PIECES = [
     b"\r", b"\n", b"\r\n", b"\n\r", b"\r\n\r\n", b" ", b"  ", b"\t", b"\0", b"\x7f", b"\x80", b"\xff", b"\xc0\xaf",
     b":", b";", b",", b"?", b"#", b"%", b"%41", b"%zz", b"+", b"&", b"=", b"/", b"//", b"/..", b"\\", b'"', b"(", b"{",

@@ -15,6 +15,8 @@ from broker.config import durations
 from broker.config.leaves import Steps, unusable
 
 _WAY = re.compile(r"at `(?:key in )?\$((?:\[\d+\]|\.\w+|\[\.\.\.\])*)`$")
+# What people need not read of a pattern: its anchors, and that a template may stand in it too.
+_NOISE = re.compile(r"^\^|\$(?:\(\?!\\n\))?$|\|\\\{\(\?:caller\|hostname\|uid\|user\|group\)\\\}")
 _STEP = re.compile(r"\[(\d+)\]|\.(\w+)")
 
 
@@ -32,12 +34,16 @@ def converted(value: Any, type_: Any) -> Any:
     for steps, fault in unusable(value):
         raise Unfit(fault, steps)
     info = inspect.type_info(type_)
-    if isinstance(value, str) and in_seconds(info):
-        value = durations.seconds(value)
     try:
-        return msgspec.convert(value, type_, strict=True)
+        return msgspec.convert(_seconds(value) if in_seconds(info) else value, type_, strict=True)
     except msgspec.ValidationError as error:
         raise Unfit(f"must be {expected(info)}", _steps(str(error))) from None
+
+
+def _seconds(value: Any) -> Any:
+    """A duration in words as its seconds; anything else, and words that are none, as it is."""
+    count = durations.seconds(value) if isinstance(value, str) else None
+    return value if count is None else count
 
 
 def in_seconds(info: inspect.Type) -> bool:
@@ -70,7 +76,8 @@ def _union(info: inspect.UnionType) -> str:
 
 
 def _text(info: inspect.StrType) -> str:
-    return f"text{_length(info, ' characters')}{f' of the form {info.pattern}' if info.pattern else ''}"
+    form = f" of the form {_NOISE.sub('', info.pattern)}" if info.pattern else ""
+    return f"text{_length(info, ' characters')}{form}"
 
 
 def _list(info: inspect.VarTupleType | inspect.ListType) -> str:

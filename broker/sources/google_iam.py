@@ -88,7 +88,9 @@ def _client(target: Target, bearer: Secret) -> Iterator[tuple["IAMCredentialsCli
     near = is_near(check_url(target.endpoint))
     made: Any = Credentials
     shown = made(bearer.open(), quota_project_id=target.billed)
-    options = None if target.endpoint == ENDPOINT else {"api_endpoint": target.endpoint}
+    options = {"universe_domain": "googleapis.com"}  # whatever the environment says: the bearer is of no other
+    if target.endpoint != ENDPOINT:
+        options["api_endpoint"] = target.endpoint
     ear = Ear()
     try:
         with (
@@ -107,8 +109,8 @@ def _client(target: Target, bearer: Secret) -> Iterator[tuple["IAMCredentialsCli
     except Exception:  # noqa: BLE001 - the generated client lets out whatever an ill-formed answer leads to
         if ear.heard:
             raise target.attempt.malformed("something that is no token") from None
-        advice = "check GOOGLE_CLOUD_UNIVERSE_DOMAIN and the GOOGLE_API_USE_ variables"
-        raise IdentityMissing(f"google-cloud-iam cannot make a client here: {advice}", code="ClientUnusable") from None
+        advice = "correct the GOOGLE_API_USE_ variables of the daemon's environment"
+        raise IdentityMissing(f"google-cloud-iam cannot make a client: {advice}", code="ClientUnusable") from None
 
 
 def _name(account: str) -> str:

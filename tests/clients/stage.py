@@ -39,6 +39,7 @@ def bare(home: Path, **more: str) -> dict[str, str]:
     return {
         "PATH": f"{clients_python().parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
+        "TMPDIR": str(home),
         "LANG": "C.UTF-8",
         # gcsfs asks Google over gRPC, with TLS, what kind of bucket it has; the fake store does not speak that.
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
@@ -104,9 +105,9 @@ class Daemon:
     """`credbroker serve`, ready when this is entered. Its words go to a file beside its configuration."""
 
     def __init__(self, config: Path, admin: str, environment: Mapping[str, str]) -> None:
-        self.log = config.with_name("daemon.log")
+        self._log = config.with_name("daemon.log")
         self._admin = admin
-        with self.log.open("wb") as log:
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*CREDBROKER, "serve", "--config", str(config)], env=environment, stderr=log, stdin=subprocess.DEVNULL
             )
@@ -116,13 +117,20 @@ class Daemon:
         while not self._ready():
             if time.monotonic() > ends or self._process.poll() is not None:
                 self.__exit__(None, None, None)
-                raise AssertionError(f"the daemon did not get ready:\n{self.log.read_text()}")
+                raise AssertionError(f"the daemon did not get ready:\n{self._log.read_text()}")
             time.sleep(0.05)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self._process:
             self._process.send_signal(signal.SIGTERM)
+
+    def metric(self, name: str, credential: str) -> float:
+        """A counter of that credential; 0 while it has not moved."""
+        with urllib.request.urlopen(f"http://{self._admin}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        wanted = f'credbroker_{name}{{credential="{credential}"}} '
+        return sum(float(line.removeprefix(wanted)) for line in lines if line.startswith(wanted))
 
     def _ready(self) -> bool:
         try:
@@ -135,10 +143,11 @@ class Daemon:
 class Stage:
     """Two clouds, one daemon, and programs started before them."""
 
-    def __init__(self, aws: Cloud, google: Cloud, socket_path: Path) -> None:
+    def __init__(self, aws: Cloud, google: Cloud, daemon: Daemon, folder: Path) -> None:
         self.aws = aws
         self.google = google
-        self._socket = socket_path
+        self.daemon = daemon
+        self.folder = folder
 
     def cloud(self, program: str) -> Cloud:
         """The one whose store that program reads."""
@@ -147,8 +156,16 @@ class Stage:
     def command(self, program: str, folder: str) -> list[str]:
         """How a program is started, without any broker."""
         cloud = self.cloud(program)
-        path = [str(PROGRAMS / program)] if program.endswith(".sh") else [str(clients_python()), f"{PROGRAMS / program}.py"]
+        path = (
+            [str(PROGRAMS / program)]
+            if program.endswith(".sh")
+            else [str(clients_python()), f"{PROGRAMS / program}.py"]
+        )
         return [*path, str(cloud.facts["s3" if cloud is self.aws else "gcs"]), str(cloud.facts["bucket"]), folder]
+
+    def refused(self) -> dict[str, int]:
+        """What both stores have refused so far, by reason."""
+        return {**self.aws.ask("tally")["refused"], **self.google.ask("tally")["refused"]}
 
     def broker(self, environment: Mapping[str, str], *arguments: str) -> str:
         """The output of a `credbroker` command that must succeed."""
@@ -161,11 +178,12 @@ class Stage:
     def with_env(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment after `eval "$(credbroker env)"`."""
         said = json.loads(self.broker(environment, "env", "--format", "json"))
-        return {name: value for name, value in environment.items() if name not in said["unset"]} | said["set"]
+        kept = {name: value for name, value in environment.items() if name not in said["unset"]}
+        return {**kept, **said["set"]}
 
     def start(self, environment: Mapping[str, str], command: list[str]) -> subprocess.Popen[str]:
         """Start a command as its user would."""
-        found = dict(environment) | {"CREDBROKER_SOCKET": str(self._socket)}
+        found = dict(environment) | {"CREDBROKER_SOCKET": str(self.folder / "broker.sock")}
         return subprocess.Popen(command, env=found, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -11,7 +11,8 @@ pytestmark = pytest.mark.clients
 
 AWS = ["boto3_s3", "aws_cli.sh", "s3fs_s3", "pyarrow_s3", "obstore_s3", "polars_s3", "polars_native_s3"]
 GOOGLE = [
-    "google_auth", "google_cloud_storage", "gcsfs_gcs", "pyarrow_gcs", "obstore_gcs", "polars_gcs", "coiled", "token_file",
+    "google_auth", "google_cloud_storage", "gcsfs_gcs", "pyarrow_gcs", "obstore_gcs", "polars_gcs",
+    "coiled", "token_file",
 ]  # fmt: skip
 WRITES_ITS_OWN = {"polars_s3", "polars_native_s3", "polars_gcs"}  # Parquet, not the object that is there
 
@@ -19,9 +20,9 @@ WRITES_ITS_OWN = {"polars_s3", "polars_native_s3", "polars_gcs"}  # Parquet, not
 @pytest.fixture(autouse=True)
 def nothing_is_refused(stage: Stage) -> Iterator[None]:
     """No client shows a store anything that the store refuses, not even once before it tries again."""
-    before = [cloud.ask("tally")["refused"] for cloud in (stage.aws, stage.google)]
+    before = stage.refused()
     yield
-    assert [cloud.ask("tally")["refused"] for cloud in (stage.aws, stage.google)] == before
+    assert stage.refused() == before
 
 
 class TestUnderExec:

@@ -61,12 +61,12 @@ class TestCommonKeys:
             ("from = ['a']", "from: must be text"),
         ],
     )
-    def test_are_held_to_their_types(self, text, mistake):
+    def test_are_held_to_their_types(self, text: str, mistake: str):
         """And told in words."""
         assert told(f"{ARN}\n{text}") == [mistake]
 
     @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "ä", "a/b", "a\\n"])
-    def test_a_name_is_what_a_path_can_hold(self, name):
+    def test_a_name_is_what_a_path_can_hold(self, name: str):
         """It stands in URLs, labels and variables."""
         (mistake,) = mistakes(f'[credentials."{name}"]\nsource = "aws-session"')
 
@@ -133,7 +133,7 @@ class TestSpec:
             """
 
         lifetime = 'must be a duration such as "45m" or "1h", 15m to 12h (how long it lives)'
-        regions = "must be a list of at most 3 items, each item text of the form ^[a-z0-9-]+$"
+        regions = "must be a list of at most 3 items, each item text of the form [a-z0-9-]+"
 
         assert mistakes(text) == [
             "config.toml:4 [credentials.train] role_arn: must be text such as arn:aws:iam::123456789012:role/train",
@@ -167,7 +167,7 @@ class TestSpec:
             ("policy = { '{usr}' = 'x' }", 'policy."{usr}"'),
         ],
     )
-    def test_wrong_templates_are_found_at_any_depth(self, text, place):
+    def test_wrong_templates_are_found_at_any_depth(self, text: str, place: str):
         """They would reach the cloud as they stand."""
         (mistake,) = told(f"{ARN}\n{text}")
 

@@ -10,6 +10,9 @@ from broker.config.fields import Unfit, converted, expected
 Seconds = Annotated[int, Meta(ge=900, le=43_200, extra={"unit": "seconds"})]
 
 
+PATTERN = r"\{(?:caller|hostname|uid|user|group)\}"
+
+
 class Reference(msgspec.Struct, forbid_unknown_fields=True):
     file: str | None = None
     env: str | None = None
@@ -37,25 +40,26 @@ class TestConverted:
             (3, float, 3.0),
         ],
     )
-    def test_gives_the_type_that_was_declared(self, value, type_, result):
+    def test_gives_the_type_that_was_declared(self, value: object, type_: Any, result: object):
         """TOML's lists become tuples, its tables structs."""
         assert converted(value, type_) == result
 
     @pytest.mark.parametrize("type_", [Seconds, Seconds | None, Annotated[Seconds | None, Meta(description="x")]])
     @pytest.mark.parametrize(("value", "count"), [("45m", 2700), ("1h30m", 5400), (900, 900)])
-    def test_a_duration_is_text_or_seconds(self, type_, value, count):
+    def test_a_duration_is_text_or_seconds(self, type_: Any, value: object, count: int):
         """However deep the declaration says that it is one."""
         assert converted(value, type_) == count
 
-    @pytest.mark.parametrize("value", ["14m", "13h", "soon", 899, 3600.0, True, ["1h"], {}])
-    def test_a_wrong_duration_is_told_its_limits_as_people_write_them(self, value):
+    @pytest.mark.parametrize("type_", [Seconds, Seconds | None])
+    @pytest.mark.parametrize("value", ["14m", "13h", "soon", "", 899, 3600.0, True, ["1h"], {}])
+    def test_a_wrong_duration_is_told_its_limits_as_people_write_them(self, type_: Any, value: object):
         """The words can be copied into the file."""
-        assert unfit(value, Seconds).text == 'must be a duration such as "45m" or "1h", 15m to 12h'
+        assert unfit(value, type_).text == 'must be a duration such as "45m" or "1h", 15m to 12h'
 
     @pytest.mark.parametrize(
         ("value", "type_"), [("yes", bool), (1, bool), (True, int), ("1", int), (1, str), ("a", tuple[str, ...])]
     )
-    def test_nothing_is_taken_for_what_it_is_not(self, value, type_):
+    def test_nothing_is_taken_for_what_it_is_not(self, value: object, type_: Any):
         """Strict: a one is not a true."""
         assert unfit(value, type_).text.startswith("must be ")
 
@@ -68,7 +72,7 @@ class TestConverted:
             ([{"env": "x"}, {"env": 3}], list[Reference], (1, "env")),
         ],
     )
-    def test_the_way_to_the_wrong_item_is_told(self, value, type_, steps):
+    def test_the_way_to_the_wrong_item_is_told(self, value: object, type_: Any, steps: Any):
         """As far as it can be told without quoting what people wrote."""
         assert unfit(value, type_).steps == steps
 
@@ -79,7 +83,7 @@ class TestConverted:
     @pytest.mark.parametrize(
         "type_", [int, bool, Literal["a"], Annotated[str, Meta(pattern="^a$")], Reference, Seconds]
     )
-    def test_no_message_quotes_the_value(self, type_):
+    def test_no_message_quotes_the_value(self, type_: Any):
         """It may be a secret in the wrong place, and msgspec's own words would show it."""
         error = unfit("CANARY", type_)
 
@@ -97,7 +101,11 @@ class TestExpected:
             (str, "text"),
             (Annotated[str, Meta(min_length=1)], "text that is not empty"),
             (Annotated[str, Meta(min_length=2, max_length=64)], "text of 2 to 64 characters"),
-            (Annotated[str, Meta(max_length=64, pattern="^a$")], "text of at most 64 characters of the form ^a$"),
+            (Annotated[str, Meta(max_length=64, pattern="^a$")], "text of at most 64 characters of the form a"),
+            (
+                Annotated[str, Meta(pattern=r"^(?:[a-z]|\{(?:caller|hostname|uid|user|group)\})+$(?!\n)")],
+                "text of the form (?:[a-z])+",
+            ),
             (Annotated[str, Meta(pattern="^a$", examples=["aaa"])], "text such as aaa"),
             (Annotated[str, Meta(description="a profile")] | None, "text (a profile)"),
             (Annotated[int, Meta(ge=1)], "a whole number, at least 1"),
@@ -110,7 +118,7 @@ class TestExpected:
             (tuple[Any, ...], "a list, each item anything"),
         ],
     )
-    def test_says_it_in_words(self, type_, text):
+    def test_says_it_in_words(self, type_: Any, text: str):
         """They follow "must be"."""
         assert words(type_) == text
 

@@ -51,7 +51,9 @@ class TestLocate:
     @pytest.mark.parametrize(
         ("explicit", "variable", "place"), [("absent", "", "--config"), (None, "absent", "$CREDBROKER_CONFIG")]
     )
-    def test_a_named_file_that_does_not_exist_is_a_mistake(self, tmp_path: Path, explicit, variable, place):
+    def test_a_named_file_that_does_not_exist_is_a_mistake(
+        self, tmp_path: Path, explicit: str | None, variable: str, place: str
+    ):
         """Silently taking another configuration would mint something else."""
         with pytest.raises(ConfigError) as caught:
             locate(explicit, {"CREDBROKER_CONFIG": variable}, a_file(tmp_path / "system"))

@@ -1,4 +1,5 @@
 import tomllib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -60,7 +61,7 @@ class TestLines:
         }
 
     @given(st.dictionaries(st.text(min_size=1), st.one_of(st.text(), st.lists(st.text())), max_size=5))
-    def test_agrees_with_toml_about_any_key_and_any_text(self, table):
+    def test_agrees_with_toml_about_any_key_and_any_text(self, table: Any):
         """Quotes, escapes and what looks like TOML inside a string."""
         text = "".join(f"{toml(key)} = {toml(value)}\n" for key, value in table.items())
 
@@ -82,7 +83,7 @@ class TestShown:
             (("callers", "a\n\x1b[31m\u202e"), '[callers."a\\n\\u001b[31m\\u202e"]'),
         ],
     )
-    def test_is_how_people_write_it(self, steps, text):
+    def test_is_how_people_write_it(self, steps: Any, text: str):
         """A name that could play tricks on a terminal is quoted and escaped."""
         assert shown(steps) == text
 

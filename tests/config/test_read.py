@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from broker.config.read import generation, load, parse, read
 from broker.config.shape import Config, Snapshot
 from broker.errors import ConfigError
 from tests.config import toy
+from tests.config.documents import CANARY, COMMON, WRONG, documents, needed
 from tests.config.toy import MAIN, TABLE, USERS, config, mistakes, toml
 
 SESSION = "source = 'aws-session'"
@@ -189,76 +191,6 @@ class TestParse:
             parse(Snapshot(((MAIN, text),)), table=TABLE)
 
 
-CANARY = "CANARY"
-canaries = st.text(max_size=5).map(lambda text: f"{CANARY}{text}") | st.text(max_size=3).map(lambda text: text + CANARY)
-plausible = st.sampled_from(
-    ["a", "b", "45m", "1h", "12h", "root", "alice", "{caller}", "${aws:x}", "start", "keep", "127.0.0.1:80", "[::1]:0"]
-    + [
-        "arn:aws:iam::123456789012:role/x",
-        "https://x.example",
-        "http://[",
-        "x@y.iam.gserviceaccount.com",
-        "group:x",
-        "",
-    ]
-)
-scalars = (
-    canaries
-    | plausible
-    | st.booleans()
-    | st.integers()
-    | st.floats(width=32)
-    | st.dates()
-    | st.datetimes(timezones=st.none())
-    | st.times()
-)
-values = st.recursive(
-    scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["uid", "group", "a", "{x}"]), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-DAEMON = [
-    "listen",
-    "admin",
-    "socket",
-    "runtime_dir",
-    "audit_file",
-    "log_level",
-    "operators",
-    "include",
-    "limits",
-    "imds",
-]
-CALLER = ["any", "uid", "group", "worker_token", "grants", "issuers", "allow_root", "bare", "kubernetes", "uidd"]
-COMMON = ["from", "warm", "required", "on_denied", "share_identity", "durration"]
-
-
-def spec_keys(table: dict[str, sources.Source]) -> list[str]:
-    return sorted({field.encode_name for source in table.values() for field in msgspec.structs.fields(source.spec)})
-
-
-def documents(table: dict[str, sources.Source]) -> st.SearchStrategy[dict[str, Any]]:
-    """Documents that are nearly right, so that every rule is reached."""
-    names = st.sampled_from(["a", "b", "c", "a b"])
-    keys = st.sampled_from(COMMON + spec_keys(table))
-    credential = st.builds(
-        lambda source, rest: {"source": source, **rest},
-        st.sampled_from(list(table)) | values,
-        st.dictionaries(keys, values, max_size=6),
-    )
-    return st.fixed_dictionaries(
-        {},
-        optional={
-            "daemon": st.dictionaries(st.sampled_from(DAEMON), values, max_size=4) | values,
-            "credentials": st.dictionaries(names, credential | values, max_size=3) | values,
-            "callers": st.dictionaries(names, st.dictionaries(st.sampled_from(CALLER), values, max_size=5), max_size=3),
-            "demon": values,
-        },
-    )
-
-
 def outcome(content: bytes, table: dict[str, sources.Source]) -> Config | ConfigError:
     try:
         return parse(Snapshot(((MAIN, content),)), table=table, uids=USERS.get)
@@ -272,7 +204,7 @@ def written(document: dict[str, Any]) -> str:
 
 class TestAnyDocument:
     @given(st.data())
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @pytest.mark.parametrize("table", [toy.TABLE, sources.TABLE], ids=["toy", "real"])
     def test_is_read_or_refused_without_quoting_a_value(self, table: Any, data: st.DataObject):
         """Never another exception; and a secret in the wrong place is not spread."""
@@ -282,6 +214,15 @@ class TestAnyDocument:
         if isinstance(found, ConfigError):
             assert found.mistakes
             assert CANARY not in str(found)
+
+    @pytest.mark.parametrize("source", sources.TABLE.values(), ids=list(sources.TABLE))
+    def test_with_one_key_that_is_wrong_is_read_or_refused_likewise(self, source: sources.Source):
+        """Every key of every source, with whatever may stand there: so its rules between keys are reached too."""
+        keys = [field.encode_name for field in msgspec.structs.fields(source.spec)]
+        for key, value in itertools.product([*COMMON, *keys], WRONG):
+            found = outcome(written({"credentials": {"a": {**needed(source), key: value}}}).encode(), sources.TABLE)
+
+            assert CANARY not in str(found if isinstance(found, ConfigError) else ""), key
 
     @given(st.text(alphabet="[]{}=\"'.,\n\\# \tab1\r\x00é"))
     @example("a = 'CANARY")

@@ -23,7 +23,7 @@ def accepts(text: str) -> bool:
 
 class TestSchema:
     @pytest.mark.parametrize("table", [toy.TABLE, sources.TABLE], ids=["toy", "real"])
-    def test_is_a_schema_of_the_dialect_that_it_names(self, table):
+    def test_is_a_schema_of_the_dialect_that_it_names(self, table: Any):
         """And plain JSON."""
         made = schema(table)
 
@@ -52,18 +52,18 @@ class TestSchema:
             "",
             HEAD,
             f"{HEAD}duration = '45m'",
-            f"{HEAD}duration = 900\nfrom = 'b'\nwarm = 'start'",
+            f"{HEAD}duration = 900\nfrom = 'b'\nwarm = 'start'\n[credentials.b]\nsource = 'aws-session'",
             f"{HEAD}external_id = 'xx'\npolicy = {{ a = [1] }}",
             "[credentials.a]\nsource = 'gcp-adc'\nscopes = ['x']",
             "[callers.a]\nuid = 5\nworker_token = false",
             "[callers.a]\nworker_token = true",
-            "[callers.a]\nany = [{ uid = 'x' }, { group = 'g' }]\ngrants = ['a']",
+            "[callers.a]\nany = [{ uid = 'alice' }, { group = 'g' }]\ngrants = []",
             "[daemon]\nlisten = ['127.0.0.1:1', '[::1]:2']\nlog_level = 'debug'\nlimits = { connections = 1 }",
         ],
     )
-    def test_accepts_what_the_reader_accepts(self, text):
+    def test_accepts_what_the_reader_accepts(self, text: str):
         """An editor that cries wolf is switched off."""
-        assert toy.mistakes(text) == [] or "from = 'b'" in text
+        assert toy.mistakes(text) == []
         assert accepts(text)
 
     @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ class TestSchema:
             "[callers.a]\nany = [{}]",
         ],
     )
-    def test_refuses_what_the_reader_refuses(self, text):
+    def test_refuses_what_the_reader_refuses(self, text: str):
         """As far as one table can tell."""
         assert toy.mistakes(text)
         assert not accepts(text)

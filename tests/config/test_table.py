@@ -41,7 +41,7 @@ class TestTakePath:
     @pytest.mark.parametrize(
         ("given", "path"), [("/run/x", "/run/x"), ("x/y", "/etc/x/y"), ("../x", "/etc/../x"), (None, None)]
     )
-    def test_is_absolute(self, given, path):
+    def test_is_absolute(self, given: str | None, path: str | None):
         """From the folder of the file that it is written in: daemon and minter have working folders of their own."""
         daemon, notes = table(f"[daemon]\n{f'a = {given!r}' if given else ''}")
 
@@ -79,7 +79,7 @@ class TestClose:
 
 class TestTable:
     @pytest.mark.parametrize("value", ["3", "'x'", "[]", "[{}]"])
-    def test_a_value_that_is_no_table_is_noted_and_read_as_an_empty_one(self, value):
+    def test_a_value_that_is_no_table_is_noted_and_read_as_an_empty_one(self, value: object):
         """One line for one mistake."""
         daemon, notes = table(f"daemon = {value}")
         daemon.take("a", int)

@@ -10,7 +10,7 @@ def texts(value: object) -> list[str]:
 
 class TestFaults:
     @pytest.mark.parametrize("text", ["", "plain", "{caller}-{hostname}.{uid}.{user}.{group}", "x{caller}{caller}"])
-    def test_the_five_names_are_right(self, text):
+    def test_the_five_names_are_right(self, text: str):
         """All that `plan` can fill in."""
         assert texts(text) == []
 
@@ -19,14 +19,14 @@ class TestFaults:
         assert texts("{calller}") == ["has an unknown template; did you mean {caller}?"]
 
     @pytest.mark.parametrize("text", ["{nonsense}", "{}", "{ caller }x", "{aws:username}"])
-    def test_any_other_name_is_a_mistake(self, text):
+    def test_any_other_name_is_a_mistake(self, text: str):
         """It would reach the cloud as it stands."""
         (fault,) = texts(text)
 
         assert fault.startswith("has an unknown template")
 
     @pytest.mark.parametrize("text", ["{", "}", "{caller", "caller}", "{caller}}", "{{caller}"])
-    def test_a_brace_without_its_partner_is_a_mistake(self, text):
+    def test_a_brace_without_its_partner_is_a_mistake(self, text: str):
         """Half a template is none."""
         assert texts(text) == ["has a brace without its partner; a template is written {caller}"]
 
@@ -39,19 +39,19 @@ class TestFaults:
             "${s3:prefix}{caller}",
         ],
     )
-    def test_an_iam_policy_variable_is_left_alone(self, text):
+    def test_an_iam_policy_variable_is_left_alone(self, text: str):
         """AWS fills it in."""
         assert texts(text) == []
 
     @pytest.mark.parametrize("name", ["aws:username", "aws:PrincipalTag/caller", "*", "s3:user"])
-    def test_what_is_left_alone_here_is_left_alone_when_rendered(self, name):
+    def test_what_is_left_alone_here_is_left_alone_when_rendered(self, name: str):
         """Both rooms draw the same line."""
         facts: dict[str, str | None] = dict.fromkeys(("caller", "hostname", "uid", "user", "group"), "x")
 
         assert _render(f"${{{name}}}", facts, "here") == f"${{{name}}}"
 
     @pytest.mark.parametrize("text", ["${caller}", "${HOME}", "${}"])
-    def test_a_dollar_sign_does_not_excuse_a_template(self, text):
+    def test_a_dollar_sign_does_not_excuse_a_template(self, text: str):
         """A shell's habit: it would be rendered with the dollar left over."""
         (fault,) = texts(text)
 

@@ -71,7 +71,7 @@ class TestSearch:
 
         assert google_adc.search(None).email == "moved@x.example"
 
-    def test_nothing_found_says_what_was_looked_for_and_how_to_log_in(self, alone: Path):  # noqa: ARG002
+    def test_nothing_found_says_what_was_looked_for_and_how_to_log_in(self, alone: Path):
         """The first thing that a newcomer sees."""
         with pytest.raises(IdentityMissing) as caught:
             google_adc.search(None)
@@ -80,7 +80,7 @@ class TestSearch:
         assert "gcloud auth application-default login" in caught.value.advice
         assert "GOOGLE_APPLICATION_CREDENTIALS" in caught.value.advice
 
-    def test_an_instance_is_known_by_its_metadata_server(self, alone: Path, node: FakeGoogle):  # noqa: ARG002
+    def test_an_instance_is_known_by_its_metadata_server(self, alone: Path, node: FakeGoogle):
         """The last place of the search."""
         node.metadata.account = node.registry.service_account()
 

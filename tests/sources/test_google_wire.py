@@ -133,7 +133,7 @@ class TestLine:
             line("https://oauth2.invalid/token")
 
     def test_a_netrc_does_not_replace_the_authorization(self, google: FakeGoogle, alone: Path):
-        """requests would put a password of ~/.netrc over the bearer token."""
+        """Requests would put a password of ~/.netrc over the bearer token."""
         (alone / ".netrc").write_text("machine 127.0.0.1 login canary password canary\n")
         (alone / ".netrc").chmod(0o600)
 
@@ -143,14 +143,14 @@ class TestLine:
         assert google.seen[-1].fields["authorization"] == "Bearer ours"
 
     def test_a_missing_ca_bundle_is_named_as_such(self, monkeypatch: pytest.MonkeyPatch):
-        """requests says it with an OSError of its own."""
+        """Requests says it with an OSError of its own."""
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
 
         with Line() as line, pytest.raises(Unreachable, match="REQUESTS_CA_BUNDLE"):
             line("https://127.0.0.1:1/token")
 
     def test_a_server_without_tls_is_named_as_such(self, google: FakeGoogle):
-        """https to a plain port, or a certificate of somebody else."""
+        """TLS to a plain port, or a certificate of somebody else."""
         with Line() as line, pytest.raises(Unreachable, match="TLS"):
             line(google.url.replace("http:", "https:") + "/token")
 

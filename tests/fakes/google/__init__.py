@@ -9,7 +9,7 @@
 As a process: `python -m tests.fakes.google --port 0 --lifetime 3600 --folder DIR`.
 """
 
-from tests.fakes.google import files
+from tests.fakes.google import files, jwt
 from tests.fakes.google.registry import CLOUD_PLATFORM, IAM, Issued, NotAccepted, Registry, ServiceAccount, User
 from tests.fakes.google.server import FakeGoogle
 from tests.fakes.google.wire import Fault
@@ -25,4 +25,5 @@ __all__ = [
     "ServiceAccount",
     "User",
     "files",
+    "jwt",
 ]

@@ -132,7 +132,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(answer.status)
             for name, value in answer.fields:
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
+            if "Content-Length" in dict(answer.fields):  # a fault that promises more than it sends
+                self.close_connection = True
+            else:
+                self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body)
 

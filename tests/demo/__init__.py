@@ -1,0 +1,1 @@
+"""The main job shown with no cloud account; `python -m tests.demo`."""
