@@ -1,4 +1,4 @@
-"""Every configured credential minted once, and who each one is: the work of `credbroker check`, by the minters alone."""
+"""Every configured credential minted once, and who each one is: what `credbroker check` does, by minters alone."""
 
 import asyncio
 import os

@@ -159,7 +159,7 @@ class WorkerPlane(msgspec.Struct, frozen=True):
     token: Secret
 
     def lease(self, name: str, patience: float = PATIENCE) -> dict[str, str]:
-        """A lease as environment variables and `expires_at`; while there is none yet, asked again for `patience` seconds."""
+        """A lease as environment variables and `expires_at`; asked again for `patience` seconds while there is none."""
         until = time.monotonic() + patience
         while True:
             status, body = self._ask(f"/env/{quote(name, safe='')}")

@@ -91,11 +91,9 @@ class Daemon:
         """Drain and close everything."""
         process.notify("STOPPING=1")
         self._clerk.stopping.set()
-        self._plane.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN):
-                while self._plane.connections:
-                    await asyncio.sleep(0.02)
+                await self._plane.drained()
         await self._stack.aclose()
 
     async def run(self) -> None:
@@ -165,10 +163,21 @@ class Daemon:
             reload=self.reload,
         )
         self._issuer = Issuer(
-            rights, tokens, self._clerk.granted, lambda: (self.facts.host, self.facts.port), self._note, clock
+            rights=rights,
+            worker_tokens=tokens,
+            granted=self._clerk.granted,
+            where=lambda: (self.facts.host, self.facts.port),
+            note=self._note,
+            clock=clock,
         )
         reception = Reception(
-            self.desk, tokens, self._directory, self.metrics, self._note, clock, attesting=self._attestor.on
+            desk=self.desk,
+            tokens=tokens,
+            directory=self._directory,
+            metrics=self.metrics,
+            note=self._note,
+            clock=clock,
+            attesting=self._attestor.on,
         )
         limits = bounds(process.raise_descriptor_limit(), self.config.daemon.limits)
         self._plane = Plane(reception, self._attestor.uid_of, limits)

@@ -3,7 +3,7 @@
 BrokerError                 status  exit  transient
 ├── ConfigError                  -     2  no         every mistake of the configuration, each with its place
 ├── NoDaemon                     -     3  no         no daemon answers where one was looked for
-├── Refused              400..431      1  no         a request that is not answered: malformed, unidentified, not granted
+├── Refused              400..431      1  no         a request that is not answered: malformed, unknown, not granted
 ├── NotReady                   503     1  yes        nothing is held yet; ask again after `retry_after` seconds
 └── MintError                  503     1  yes        a credential could not be minted
     ├── Denied                 403     4  no         upstream's final word: not allowed, deleted, malformed for it
@@ -12,7 +12,7 @@ BrokerError                 status  exit  transient
     ├── Malformed              503     1  yes        upstream answered, but not with a credential
     └── IdentityMissing        503     1  yes        the daemon's own identity is absent, expired or unreadable
 
-A message tells the reader what to do next. It never contains a secret, a token, a path token or a body that upstream sent.
+A message tells the reader what to do next. It never contains a secret, a token or a body that upstream sent.
 """
 
 import msgspec

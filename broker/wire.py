@@ -65,7 +65,7 @@ def to_bytes(reply: Reply, *, close: bool) -> bytes:
     if close:
         extra += "Connection: close\r\n"
     head = (
-        f"HTTP/1.1 {_STATUS_LINE.get(reply.status) or reply.status}\r\nContent-Type: {reply.content_type}\r\n"
+        f"HTTP/1.1 {_STATUS_LINE.get(reply.status) or f'{reply.status} '}\r\nContent-Type: {reply.content_type}\r\n"
         f"Content-Length: {len(reply.body)}\r\nCache-Control: no-store\r\n{extra}\r\n"
     )
     return head.encode("ascii") + reply.body

@@ -12,10 +12,7 @@ from broker.errors import Refused
 from broker.model import Caller, CallerFacts
 from broker.wire import Request
 
-_HOW_TO = (
-    "this request does not say who asks: run the worker under `credbroker exec`, or set what `credbroker env` prints "
-    "(Authorization: a worker token, or the word attested)"
-)
+_HOW_TO = "this request does not say who asks, or not by anything that this daemon knows"
 
 
 class HeaderToken(msgspec.Struct, frozen=True):

@@ -36,9 +36,8 @@ def command(config: str | None, *, offline: bool, as_json: bool) -> None:
     where = str(loaded[2]) if loaded else "none: zero configuration"
     if offline:
         settings = loaded[0] if loaded else zero.configuration("", os.geteuid())
-        click.echo(
-            f"configuration {where}: {len(settings.credentials)} credentials, {len(settings.callers)} callers, no mistake"
-        )
+        counts = f"{len(settings.credentials)} credentials, {len(settings.callers)} callers"
+        click.echo(f"configuration {where}: {counts}, no mistake")
         return
     findings = asyncio.run(_findings(loaded[:2] if loaded else None))
     click.echo(msgspec.json.encode(findings) if as_json else _page(where, findings))

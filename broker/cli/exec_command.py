@@ -111,7 +111,7 @@ def _engaged(
 
 @contextlib.contextmanager
 def _embedded(folder: str, config: str | None) -> Iterator[Client]:
-    """A daemon of our own, in a process of its own: it outlives even our being killed by the moment it takes to clean up."""
+    """A daemon of our own, in a process of its own: should we be killed, it still cleans up."""
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:

@@ -23,7 +23,7 @@ socket_option: Decorator = click.option(
 config_option: Decorator = click.option(
     "--config",
     metavar="FILE",
-    help="The configuration. Default: $CREDBROKER_CONFIG, ~/.config/credbroker/config.toml, /etc/credbroker/config.toml.",
+    help="The configuration. Default: $CREDBROKER_CONFIG, then credbroker/config.toml in ~/.config, then in /etc.",
 )
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 

@@ -111,11 +111,11 @@ async def _serve_privately(start: "Start", watch: socket.socket | None) -> None:
             if start.config.zero:
                 await _only_what_is_found(daemon)
             watch.sendall(json.dumps({"socket": daemon.socket_path}).encode() + b"\n")
-            watch.setblocking(False)
+            watch.settimeout(0)
             asyncio.get_running_loop().add_reader(watch.fileno(), daemon.stop)
             await daemon.run()
     except BrokerError as error:
-        watch.setblocking(True)
+        watch.settimeout(None)
         watch.sendall(json.dumps({"error": error.advice, "exit_status": error.exit_status}).encode() + b"\n")
 
 
@@ -167,16 +167,13 @@ def _runtime_folder(config: Config, environ: MutableMapping[str, str]) -> str:
 
 def _own_runtime_folder(environ: MutableMapping[str, str]) -> str:
     if os.geteuid() == 0:
-        raise BrokerError(
-            "root does not serve without a configuration: write one (`credbroker config example`), or use `credbroker exec`",
-            code="NoConfiguration",
-        )
+        advice = "write one (`credbroker config example`), or use `credbroker exec`"
+        raise BrokerError(f"root does not serve without a configuration: {advice}", code="NoConfiguration")
     base = environ.get("XDG_RUNTIME_DIR")
     if not base:
+        advice = "log in by a session that sets it, name a socket in a configuration, or use `credbroker exec`"
         raise BrokerError(
-            "XDG_RUNTIME_DIR is not set, so there is no private place for the socket: log in by a session that sets it, "
-            "name a socket in a configuration, or use `credbroker exec`",
-            code="NoRuntimeFolder",
+            f"XDG_RUNTIME_DIR is not set, so there is no private place for the socket: {advice}", code="NoRuntimeFolder"
         )
     folder = Path(base, "credbroker")
     private_folder(folder)

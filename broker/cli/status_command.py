@@ -32,7 +32,7 @@ def command(as_json: bool, watch: bool, explicit: str | None) -> None:
 def page(status: api.Status) -> str:
     """The status as one screen."""
     about = [
-        f"credbroker {status.version}, pid {status.pid}, {'ready' if status.ready else 'NOT READY'}, "
+        f"credbroker {status.version}, pid {status.pid}, {'ready' if status.ready else 'NOT READY'}",
         f"workers at {', '.join(status.listen)}, attestation {status.attestation}",
         f"configuration {', '.join(status.files) or 'none: zero configuration'} ({status.generation[:12]})",
     ]

@@ -1,6 +1,6 @@
 """`credbroker token`: worker tokens of the running daemon."""
 
-import datetime
+import datetime as dt
 import pwd
 from pathlib import Path
 from typing import Literal
@@ -81,7 +81,7 @@ def revoke(token_id: str, explicit: str | None) -> None:
 def _when(token: api.Token) -> str:
     if token.expires_at is None:
         return "its command ends"
-    return datetime.datetime.fromtimestamp(token.expires_at).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return dt.datetime.fromtimestamp(token.expires_at).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def _uid(text: str | None) -> int | None:

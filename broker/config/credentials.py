@@ -1,5 +1,6 @@
 """`[credentials.NAME]` -> Credential: the common keys, and those of its source's spec. Pure."""
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -60,7 +61,7 @@ def _source(table: Table, sources: Mapping[str, Source]) -> Source | None:
 def _spec(table: Table, type_: type[Spec]) -> Spec | None:
     before = table.mistakes
     given = {}
-    for field in msgspec.structs.fields(type_):
+    for field in _fields(type_):
         key = field.encode_name
         if key in table:
             given[field.name] = _templated(table, key, field.type)
@@ -70,10 +71,16 @@ def _spec(table: Table, type_: type[Spec]) -> Spec | None:
     if table.mistakes > before:
         return None
     spec = type_(**given)
-    names = {field.name: field.encode_name for field in msgspec.structs.fields(type_)}
+    names = {field.name: field.encode_name for field in _fields(type_)}
     for name, text in spec.mistakes():
         table.note(text, names.get(name, name))
     return spec
+
+
+@functools.cache
+def _fields(type_: type[Spec]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a spec: msgspec works them out anew each time, and there may be thousands of credentials."""
+    return msgspec.structs.fields(type_)
 
 
 def _templated(table: Table, key: str, type_: Any) -> Any:

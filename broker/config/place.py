@@ -36,7 +36,7 @@ class Notes:
     """Collects the mistakes of one reading, so that all are told at once and in the order of the files."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[int, int, Mistake]] = []
+        self._found: dict[tuple[int, int, Mistake], None] = {}  # a folder may be looked at once for each of its files
         self._lines: dict[str, dict[Steps, int]] = {}
         self._files: dict[str, int] = {}
 
@@ -65,9 +65,7 @@ class Notes:
 
     def _add(self, path: str, line: int | None, mistake: Mistake) -> None:
         order = self._files.setdefault(path, len(self._files))
-        found = (order, line or 0, mistake)
-        if found not in self._found:  # a folder may be looked at once for each of its files
-            self._found.append(found)
+        self._found[order, line or 0, mistake] = None
 
     def _line(self, document: Document, steps: Steps) -> int | None:
         if document.path not in self._lines:

@@ -1,7 +1,7 @@
 """The minter process: one question at a time, answered from its own reading of the configuration.
 
-Started by `minter.client` with one inherited socket; the first frame is a snapshot of the configuration's files. It may import
-cloud SDKs (inside the sources) and read the long-lived identity; it believes nothing but names and facts.
+Started by `minter.client` with one inherited socket; the first frame is a snapshot of the configuration's files. It may
+import cloud SDKs (inside the sources) and read the long-lived identity; it believes nothing but names and facts.
 """
 
 from broker.process import die_with_parent, harden

@@ -1,4 +1,4 @@
-"""The daemon's side of the minters: start on demand, one mint each, a deadline that ends exactly one, gone when idle."""
+"""The daemon's side of the minters: started on demand, one mint each, ended by a deadline or when idle."""
 
 import asyncio
 import contextlib
@@ -119,7 +119,7 @@ class _Child:
         self.launch = launch
         self._timer: asyncio.TimerHandle | None = None
         self._socket, theirs = socket.socketpair()
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-P", "-m", "broker.minter.child", str(theirs.fileno()), str(os.getpid())],

@@ -27,7 +27,7 @@ _ERRORS = {error.__name__: error for error in (Denied, IdentityMissing, Malforme
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One question: "mint" a lease, say "who" the identity of a fresh mint is, or "find" what zero configuration has."""
+    """One question: "mint" a lease, mint and ask "who" it is, or "find" what zero configuration has."""
 
     do: Literal["mint", "who", "find"]
     ask: Ask

@@ -1,0 +1,1 @@
+"""Everything that listens: the worker plane, the control plane, their sockets."""

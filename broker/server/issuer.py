@@ -1,7 +1,6 @@
 """Worker tokens for those who may have them: issued, held, listed, revoked. No HTTP in here."""
 
 from collections.abc import Callable
-from typing import cast
 
 import msgspec
 
@@ -24,8 +23,9 @@ FOR_EVER = float("inf")
 class Issuer:
     """Issues worker tokens and ends them. `where` gives the worker plane's host and port."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root hands over the parts
         self,
+        *,
         rights: Rights,
         worker_tokens: WorkerTokens,
         granted: Callable[[Caller], tuple[api.Granted, ...]],

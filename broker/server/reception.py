@@ -35,15 +35,15 @@ class Link(msgspec.Struct, eq=False):
 class Reception:
     """Answers requests of the worker plane."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root hands over the parts
         self,
+        *,
         desk: Desk,
         tokens: WorkerTokens,
         directory: Directory,
         metrics: Metrics,
         note: Note,
         clock: Clock,
-        *,
         attesting: bool,
     ) -> None:
         self._desk = desk
@@ -90,7 +90,7 @@ class Reception:
             return caller
         link.identified = True
         if isinstance(shown, match.PathToken) and dialect is not None and not dialect.path_token_ok:
-            raise match.unidentified("path-token-elsewhere")  # URLs end up in error texts: it opens no more than it must
+            raise match.unidentified("path-token-elsewhere")  # URLs end up in errors
         want = dialect.parse(request) if dialect is not None else None
         if dialect is None or want is None:
             raise Refused(404, "NotFound", "no such path")

@@ -1,4 +1,4 @@
-"""Who may ask the control plane for what, by the present generation of the configuration. Pure but for the desk it reads."""
+"""Who may ask the control plane for what, by the present generation of the configuration."""
 
 import os
 

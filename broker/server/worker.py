@@ -49,6 +49,7 @@ class Plane:
         self.connections: set[Connection] = set()
         self.per_uid: Counter[int | None] = Counter()
         self.draining = False
+        self._empty = asyncio.Event()
 
     def connection(self) -> "Connection":
         """A protocol for `create_server`."""
@@ -66,20 +67,29 @@ class Plane:
                 if silent[connection.link.uid] > self.bounds.unidentified_per_uid:
                     connection.close()
 
-    def drain(self) -> None:
-        """Finish what is being answered, accept nothing more on open connections."""
+    async def drained(self) -> None:
+        """Finish what is being answered and accept nothing more; returns when the last connection is gone."""
         self.draining = True
         for connection in list(self.connections):
             if not connection.busy:
                 connection.close()
+        if self.connections:
+            await self._empty.wait()
+
+    def gone(self, connection: "Connection") -> None:
+        """A connection has ended."""
+        self.connections.discard(connection)
+        self.per_uid[connection.link.uid] -= 1
+        if self.draining and not self.connections:
+            self._empty.set()
 
 
 class Connection(asyncio.Protocol):
     """One connection: heads in, replies out, in order."""
 
     __slots__ = (
-        "_await", "_buffer", "_last_head", "_last_request", "_paused", "_plane", "_seen", "_since", "_timer", "_transport",
-        "_waiting", "link", "opened",
+        "_await", "_buffer", "_last_head", "_last_request", "_paused", "_plane", "_seen", "_since", "_timer",
+        "_transport", "_waiting", "link", "opened",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
@@ -119,13 +129,12 @@ class Connection(asyncio.Protocol):
         plane.connections.add(self)
         plane.per_uid[uid] += 1
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """Let go; what was being waited for goes on without us."""
         self._stop_waiting()
         if self._transport is not None:
             self._transport = None
-            self._plane.connections.discard(self)
-            self._plane.per_uid[self.link.uid] -= 1
+            self._plane.gone(self)
 
     def data_received(self, data: bytes) -> None:
         """Answer every whole head that is there."""

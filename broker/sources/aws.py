@@ -110,7 +110,7 @@ def federation(spec: Federation, given: Given) -> Minted:
 
 def who(spec: Session | AssumeRole | WebIdentity | Federation, value: Value) -> Facts:
     """Whose keys these are, by GetCallerIdentity at the endpoint that minted them."""
-    assert isinstance(value, AwsKeys)  # noqa: S101 - the table pairs sources with values of their own kind
+    assert isinstance(value, AwsKeys)
     local = opened(None if isinstance(spec, WebIdentity) else spec.profile)
     identity = Identity(place="the new keys", keys=value)
     answer = aws_sts.ask(local, spec, identity, "get_caller_identity", "ask who the new keys are")

@@ -124,7 +124,7 @@ def look(profile: str | None) -> str | None:
 
 def handed_on(identity: Identity, region: str | None) -> Minted:
     """The identity's own session as a lease. Raises IdentityMissing when it is as good as over."""
-    assert identity.keys is not None  # noqa: S101 - `found` never gives an identity without keys
+    assert identity.keys is not None
     now = clock.wall()
     lifetime = INVENTED_LIFETIME if identity.expires_at is None else identity.expires_at - now
     if lifetime < SERVE_FLOOR:

@@ -157,7 +157,7 @@ def _target_and_bearer(spec: Impersonate, given: Given) -> tuple[Target, Secret]
         return msgspec.structs.replace(target, billed=identity.billed), google_login.bearer(identity)
     first = Target.of(identity, spec.endpoint_url)
     between = google_iam.access_token(first, google_login.bearer(identity), (google_login.IAM,), HOUR, Facts())
-    assert isinstance(between.value, AccessToken)  # noqa: S101 - what it mints, for the type checker
+    assert isinstance(between.value, AccessToken)
     return target, between.value.token
 
 

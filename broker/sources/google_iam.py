@@ -35,7 +35,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, identity: Identity, endpoint_url: str | None) -> "Target":
         """What an identity file says to act as; `endpoint_url` counts before the file's."""
         acts_as = identity.acts_as
-        assert acts_as is not None  # noqa: S101 - only asked of identities that act as another
+        assert acts_as is not None
         return cls(
             service_account=acts_as.service_account,
             delegates=acts_as.delegates,

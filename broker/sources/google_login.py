@@ -37,7 +37,7 @@ def access_token(identity: Identity, scopes: tuple[str, ...], facts: Facts) -> M
 def bearer(identity: Identity) -> Secret:
     """An access token of the identity itself that the IAM Credentials API takes."""
     value = access_token(identity, (IAM,), Facts()).value
-    assert isinstance(value, AccessToken)  # noqa: S101 - what it mints, for the type checker
+    assert isinstance(value, AccessToken)
     return value.token
 
 

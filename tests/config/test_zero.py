@@ -3,7 +3,7 @@ import pytest
 from broker import sources
 from broker.config import zero
 from broker.config.shape import Address, Rule
-from broker.config.zero import configuration
+from broker.config.zero import configuration, narrowed
 from broker.plan import is_required, make_book
 from tests.config.toy import TABLE
 
@@ -44,3 +44,13 @@ class TestConfiguration:
         book = make_book(configuration("/run/x", 5, table=sources.TABLE))
 
         assert all(is_required(book, name) for name in zero.CREDENTIALS)
+
+
+class TestNarrowed:
+    def test_keeps_only_what_an_identity_was_found_for(self):
+        """Neither configured nor granted: nothing fails at each start because a cloud is not used."""
+        found = narrowed(configuration("/run/x", 5, table=TABLE), {"gcp"})
+
+        assert [credential.name for credential in found.credentials] == ["gcp"]
+        assert [caller.grants for caller in found.callers] == [("gcp",)]
+        assert found.generation == zero.GENERATION

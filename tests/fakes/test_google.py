@@ -16,6 +16,7 @@ from tests.fakes.google.sts import ACCESS_TOKEN, EXCHANGE
 pytest_plugins = ["tests.fakes.google.fixtures"]
 pytestmark = pytest.mark.usefixtures("alone")
 
+TREE = Path(__file__).resolve().parents[2]
 WORKER = "worker@my-project.iam.gserviceaccount.com"
 TRAIN = "train@my-project.iam.gserviceaccount.com"
 
@@ -272,7 +273,7 @@ class TestProcess:
     def test_it_says_where_it_is_and_ends_when_told(self, tmp_path: Path):
         """The demo starts it so."""
         command = [sys.executable, "-m", "tests.fakes.google", "--lifetime", "80", "--folder", str(tmp_path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=TREE) as process:
             assert process.stdout is not None
             said = msgspec.json.decode(process.stdout.readline(), type=dict[str, str])
             key = msgspec.json.decode(Path(said["key_file"]).read_bytes(), type=dict[str, Any])

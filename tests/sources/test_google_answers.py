@@ -90,7 +90,7 @@ class TestExchanged:
                 GOOD | {"access_token": token}
                 for token in ("", None, 7, ["t"], "two words", "new\nline", "ü", "t" * 16385)
             ),
-            *(GOOD | {"expires_in": seconds} for seconds in (None, True, [], "", "soon", "-3600", "1e3", "٣٦٠٠")),
+            *(GOOD | {"expires_in": text} for text in (None, True, [], "", "soon", "-3600", "1e3", "٣٦٠٠")),
             *(GOOD | {"expires_in": seconds} for seconds in (0, -1, 29, 12 * 3600 + 301, 10**12, 2**63, 3600.5)),
         ],
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.google import FakeGoogle
+from tests.fakes.google.place import Place
 
 _CLOUD = ("AWS_", "CLOUDSDK_", "GCE_", "GCLOUD_", "GOOGLE_", "REQUESTS_CA_", "CURL_CA_")
 _PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -48,3 +49,9 @@ def node(google: FakeGoogle, monkeypatch: pytest.MonkeyPatch) -> FakeGoogle:
     monkeypatch.setenv("GCE_METADATA_IP", host)
     monkeypatch.delenv("NO_GCE_CHECK", raising=False)
     return google
+
+
+@pytest.fixture
+def place(google: FakeGoogle, tmp_path: Path) -> Place:
+    """The fake Google with accounts, and a folder for identities."""
+    return Place(google, tmp_path)
