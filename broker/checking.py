@@ -1,6 +1,5 @@
 """Every configured credential minted once, and who each one is: what `credbroker check` does, by minters alone."""
 
-import asyncio
 import os
 import pwd
 from collections.abc import Callable, Iterator
@@ -35,7 +34,7 @@ class Checker:
         self._book = book
         self._pool = pool
         self._ask_code = ask_code
-        self._minted: dict[bytes, asyncio.Future[frames.Brought]] = {}
+        self._minted: dict[bytes, frames.Brought | BrokerError] = {}
 
     async def findings(self) -> list[Finding]:
         """One finding for each credential and caller that it is granted to, in file order."""
@@ -73,14 +72,15 @@ class Checker:
 
     async def _mint(self, rendered: Rendered) -> frames.Brought:
         """Once a rendering; a second caller of the same one is told the same."""
-        known = self._minted.get(rendered.key)
-        if known is None:
-            known = self._minted[rendered.key] = asyncio.get_running_loop().create_future()
+        if rendered.key not in self._minted:
             try:
-                known.set_result(await self._mint_now(rendered))
+                self._minted[rendered.key] = await self._mint_now(rendered)
             except BrokerError as error:
-                known.set_exception(error)
-        return await known
+                self._minted[rendered.key] = error
+        known = self._minted[rendered.key]
+        if isinstance(known, BrokerError):
+            raise known
+        return known
 
     async def _mint_now(self, rendered: Rendered) -> frames.Brought:
         base = (await self._mint(rendered.base)).minted.value if rendered.base else None
@@ -101,18 +101,11 @@ class Checker:
 async def found_identities(book: Book, pool: Pool) -> tuple[str, ...]:
     """The credentials of a zero configuration for which there is an identity."""
     caller = CallerFacts(caller=next(iter(book.callers)))
-    names = list(book.credentials)
-    found = await asyncio.gather(*(_found(book, pool, name, caller) for name in names))
-    return tuple(name for name, words in zip(names, found, strict=True) if words)
-
-
-async def _found(book: Book, pool: Pool, name: str, caller: CallerFacts) -> str | None:
-    ask = Ask(credential=name, facts=caller, generation=book.config.generation)
-    try:
-        found = await pool.call(frames.Call(do="find", ask=ask))
-    except BrokerError:
-        return None
-    return found.identity if isinstance(found, frames.Found) else None
+    generation = book.config.generation
+    asks = [Ask(credential=name, facts=caller, generation=generation) for name in book.credentials]
+    answers = await pool.calls([frames.Call(do="find", ask=ask) for ask in asks])
+    found = zip(book.credentials, answers, strict=True)
+    return tuple(name for name, answer in found if isinstance(answer, frames.Found) and answer.identity)
 
 
 def _joined(minted: Minted, who: Facts | None) -> Facts:

@@ -74,6 +74,7 @@ class Daemon:
         self.facts = Facts(attestation=self._attestor.start() or "on")
         self._stack = contextlib.AsyncExitStack()
         self._stopped = asyncio.Event()
+        self._ready = False
 
     async def __aenter__(self) -> Self:
         """Open the sockets and serve; nothing is minted yet. Raises BrokerError where a socket cannot be had."""
@@ -117,14 +118,16 @@ class Daemon:
 
     def reload(self) -> str:
         """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed."""
-        process.notify("RELOADING=1")
+        if self._ready:
+            process.notify("RELOADING=1")
         try:
             config, snapshot = self._read_again()
         except ConfigError as error:
             self._note(Reloaded(self.config.generation, error.advice))
             raise
         finally:
-            process.notify("READY=1")
+            if self._ready:
+                process.notify("READY=1")
         book = make_book(config)
         self.config = config
         self._pool.relaunch(msgspec.structs.replace(self._launch, snapshot=snapshot))
@@ -241,24 +244,23 @@ class Daemon:
 
     async def _tick(self) -> None:
         """Once a second: deadlines, expired tokens, how late we are, and a sign of life to systemd."""
-        ready = False
         while True:
             due = clock.now() + TICK
             await asyncio.sleep(TICK)
             self.metrics.lag = max(clock.now() - due, 0.0)
             self._plane.sweep()
             self._issuer.expire()
-            ready = self._tell_systemd(ready=ready)
+            self._tell_systemd()
 
-    def _tell_systemd(self, *, ready: bool) -> bool:
+    def _tell_systemd(self) -> None:
         missing = self._clerk.missing()
-        if not missing and not ready:
+        if not missing and not self._ready:
+            self._ready = True
             process.notify("READY=1\nSTATUS=serving")
-        elif missing:
+        elif missing and not self._ready:
             # A start without upstream takes as long as it takes; systemd must not end it for that.
             process.notify(f"EXTEND_TIMEOUT_USEC=30000000\nSTATUS={len(missing)} required credentials not minted yet")
         process.notify("WATCHDOG=1")
-        return ready or not missing
 
 
 class _Listeners(msgspec.Struct, frozen=True, kw_only=True):

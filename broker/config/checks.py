@@ -21,12 +21,11 @@ Entries = Mapping[str, Entry]
 
 def check_credentials(entries: Entries) -> None:
     """Notes every mistake between credentials."""
-    looping = _note_cycles(entries)
-    for name, entry in entries.items():
+    _note_cycles(entries)
+    for entry in entries.values():
         if entry.base is not None:
             _check_base(entry, entries)
-        if name not in looping:
-            _check_readiness(entry, entries)
+        _check_readiness(entry, entries)
 
 
 def check_grants(callers: Mapping[str, CallerRead], entries: Entries) -> None:
@@ -66,20 +65,17 @@ def _chains_roles(entry: Entry, base: Entry) -> bool:
     return entry.source.name == "aws-assume-role" and base.source.name in ROLE_SESSIONS
 
 
-def _note_cycles(entries: Entries) -> set[str]:
-    """Each cycle once, where it is first met; gives everything whose chain never ends."""
+def _note_cycles(entries: Entries) -> None:
+    """Each cycle once, where it is first met."""
     told: set[str] = set()
-    looping: set[str] = set()
     for name in entries:
         chain = _chain(name, entries)
         if chain[-1] not in chain[:-1]:
             continue
-        looping.add(name)
         cycle = chain[chain.index(chain[-1]) :]
         if told.isdisjoint(cycle):
             told.update(cycle)
             entries[cycle[0]].table.note(f"goes in a circle: {' → '.join(cycle)}", "from")
-    return looping
 
 
 def _chain(name: str, entries: Entries) -> list[str]:

@@ -59,6 +59,7 @@ def _address(table: Table, text: str | None, *steps: str | int) -> Address | Non
     if not found or address is None or int(found[3]) > LARGEST_PORT:
         table.note(_ADDRESS_FORM, *steps)
         return None
+    # Whether a mapped 127.0.0.1 counts as loopback depends on the version of Python.
     if not address.is_loopback or getattr(address, "ipv4_mapped", None):
         table.note(_NOT_LOOPBACK, *steps)
         return None

@@ -85,7 +85,7 @@ def _credentials(documents: Iterable[Document], notes: Notes, sources: Sources) 
 
 def _document(path: str, content: bytes, notes: Notes) -> Document | None:
     try:
-        text = content.decode().replace("\r\n", "\n")
+        text = content.decode()
     except UnicodeDecodeError as error:
         notes.add_file(path, "is not UTF-8 text", content.count(b"\n", 0, error.start) + 1)
         return None

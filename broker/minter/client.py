@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -77,6 +77,10 @@ class Pool:
         if isinstance(answer, frames.Failed):
             raise frames.to_error(answer)
         return answer
+
+    async def calls(self, calls: Sequence[frames.Call]) -> list[frames.Brought | frames.Found | BaseException]:
+        """Ask several minters at once; what one could not answer stands as its error."""
+        return await asyncio.gather(*(self.call(call) for call in calls), return_exceptions=True)
 
     async def close(self) -> None:
         """End all minters and see them gone."""

@@ -140,7 +140,8 @@ class Connection(asyncio.Protocol):
         """Answer every whole head that is there."""
         if self._transport is None:
             return
-        if not self._buffer and self._waiting is None and not self._paused and data.find(_END) == len(data) - 4:
+        free = not self._buffer and self._waiting is None and not self._paused
+        if free and data.endswith(_END) and data.find(_END) == len(data) - len(_END):
             self._serve(data)  # the common case: exactly one head, nothing to queue
             return
         self._buffer += data

@@ -142,7 +142,7 @@ _BY_NAME: dict[str, tuple[type[MintError], str, str]] = {
     ),
     "HTTPClientError": (Unreachable, "ConnectionFailed", "cannot {task}: the connection broke off"),
     "HTTPError": (Unreachable, "ConnectionFailed", "cannot {task}: the connection broke off"),  # urllib3's own
-    "ResponseParserError": (Malformed, "UnreadableAnswer", "cannot {task}: the endpoint's answer is not one of STS"),
+    "ResponseParserError": (Malformed, "UnusableAnswer", "cannot {task}: the endpoint's answer is not one of STS"),
     "OSError": (IdentityMissing, "FileUnreadable", "{place}: a file that it names cannot be read"),
 }
 
@@ -170,7 +170,7 @@ class Attempt(msgspec.Struct, frozen=True):
     def refused(self, code: str, headers: Mapping[str, str], now: float) -> MintError:
         """The error for a refusal with AWS's code; `headers` in lower case, `now` the local time of its arrival."""
         if not _CODE.fullmatch(code) or code == "Unknown":
-            return Malformed(f"cannot {self.task}: the endpoint refused without a code of AWS", code="UnreadableAnswer")
+            return Malformed(f"cannot {self.task}: the endpoint refused without a code of AWS", code="UnusableAnswer")
         if code in _THROTTLED:
             return Throttled(
                 f"cannot {self.task} now: AWS asks for patience ({code})", code=code, retry_after=patience(headers, now)

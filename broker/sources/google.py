@@ -59,6 +59,11 @@ class _Google(Spec, frozen=True, kw_only=True):
     quota_project: Annotated[Project, Meta(description="The project that workers' calls are billed to")] | None = None
     endpoint_url: Annotated[Url, Meta(description="Where the IAM Credentials API is, if not at Google's")] | None = None
 
+    @property
+    def endpoint(self) -> str | None:
+        """`endpoint_url`, ready to be continued by a path."""
+        return self.endpoint_url.rstrip("/") if self.endpoint_url else None
+
     def mistakes(self) -> tuple[tuple[str, str], ...]:
         """A plain http endpoint that is not on this machine."""
         if self.endpoint_url is None:
@@ -74,7 +79,13 @@ class Adc(_Google, frozen=True, kw_only=True):
     """Application default credentials, of whatever type is found."""
 
     file: Annotated[File, Meta(description="A credentials file, instead of the search for one")] | None = None
-    lifetime: Lifetime | None = None  # of what is impersonated; None: as the file says, else 1 h
+    lifetime: (
+        Annotated[
+            Lifetime,
+            Meta(description="How long tokens of a service account live that the file says to act as; else as it says"),
+        ]
+        | None
+    ) = None
 
 
 class Impersonate(_Google, frozen=True, kw_only=True):
@@ -95,7 +106,7 @@ def mint_adc(spec: Adc, given: Given) -> Minted:  # noqa: ARG001 - every source 
     if identity.acts_as is None:
         return google_login.access_token(identity, spec.scopes, facts)
     lifetime = spec.lifetime or identity.acts_as.lifetime or HOUR
-    target = Target.of(identity, spec.endpoint_url)
+    target = Target.of(identity, spec.endpoint)
     return google_iam.access_token(target, google_login.bearer(identity), spec.scopes, lifetime, facts)
 
 
@@ -106,7 +117,7 @@ def id_token_adc(spec: Adc, given: Given) -> Minted:
     facts = _found_facts(spec, identity)
     if identity.acts_as is None:
         return google_login.id_token(identity, audience, facts)
-    return google_iam.id_token(Target.of(identity, spec.endpoint_url), google_login.bearer(identity), audience, facts)
+    return google_iam.id_token(Target.of(identity, spec.endpoint), google_login.bearer(identity), audience, facts)
 
 
 def mint_impersonate(spec: Impersonate, given: Given) -> Minted:
@@ -146,7 +157,7 @@ def find_adc(spec: Adc) -> str | None:
 
 def _target_and_bearer(spec: Impersonate, given: Given) -> tuple[Target, Secret]:
     """Whom to act as, and the token to ask with: the base lease's, else one of the ADC, itself impersonated or not."""
-    endpoint = spec.endpoint_url or google_iam.ENDPOINT
+    endpoint = spec.endpoint or google_iam.ENDPOINT
     target = Target(service_account=spec.service_account, delegates=spec.delegates, endpoint=endpoint)
     if isinstance(given.base, AccessToken):
         return target, given.base.token
@@ -155,7 +166,7 @@ def _target_and_bearer(spec: Impersonate, given: Given) -> tuple[Target, Secret]
     identity = google_adc.search(None)
     if identity.acts_as is None:
         return msgspec.structs.replace(target, billed=identity.billed), google_login.bearer(identity)
-    first = Target.of(identity, spec.endpoint_url)
+    first = Target.of(identity, spec.endpoint)
     between = google_iam.access_token(first, google_login.bearer(identity), (google_login.IAM,), HOUR, Facts())
     assert isinstance(between.value, AccessToken)
     return target, between.value.token

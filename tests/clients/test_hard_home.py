@@ -32,10 +32,11 @@ STRAY_ADC = {
     "quota_project_id": "stray-project",
 }
 PROGRAMS = [
-    "boto3_s3", "aws_cli.sh", "s3fs_s3", "pyarrow_s3", "obstore_s3", "polars_s3", "polars_native_s3",
+    "boto3_s3", "aws_cli.sh", "s3fs_s3", "pyarrow_s3", "obstore_s3", "polars_s3",
     "google_auth", "google_cloud_storage", "gcsfs_gcs", "pyarrow_gcs",
 ]  # fmt: skip
-LOOK_ONLY_UNDER_HOME = ["obstore_gcs", "polars_gcs"]
+# No variable moves these: object_store's ~/.config/gcloud, and the ~/.aws/credentials that polars reads by itself.
+LOOK_ONLY_UNDER_HOME = ["obstore_gcs", "polars_gcs", "polars_native_s3"]
 WRITES_ITS_OWN = {"polars_s3", "polars_native_s3", "polars_gcs"}
 
 
@@ -93,20 +94,21 @@ class TestHardHome:
         worked(stage, program, home.parent.name, partial(stage.start, stage.with_env(hard)))
 
 
-class TestWhatVariablesCannotHide:
+class TestWhatNoVariableHides:
     @pytest.mark.parametrize("program", LOOK_ONLY_UNDER_HOME)
-    def test_a_private_home_hides_a_stray_adc_file(self, stage: Stage, home: Path, stray_adc: Path, program: str):
-        """object_store looks at `$HOME/.config/gcloud` and no variable moves that."""
-        worked(
-            stage, program, home.parent.name, lambda command: stage.under_exec(bare(home), command, "--private-home")
-        )
+    def test_a_private_home_does(self, stage: Stage, hard: dict[str, str], home: Path, program: str):
+        """Rust's object_store and polars look below `$HOME` whatever the environment says."""
+        worked(stage, program, home.parent.name, lambda command: stage.under_exec(hard, command, "--private-home"))
 
-    def test_without_one_exec_warns(self, stage: Stage, home: Path, stray_adc: Path):
+    @pytest.mark.parametrize("file", [".config/gcloud/application_default_credentials.json", ".aws/credentials"])
+    def test_without_one_exec_warns(self, stage: Stage, home: Path, file: str):
         """It names the file and the option."""
+        stray = written(home / file, STATIC if ".aws" in file else json.dumps(STRAY_ADC))
+
         with stage.under_exec(bare(home), ["true"]) as process:
             _, err = process.communicate(timeout=30)
 
-        assert str(stray_adc) in err
+        assert str(stray) in err
         assert "--private-home" in err
 
 
@@ -129,7 +131,7 @@ class TestShell:
         written(home / ".aws/credentials", STATIC)
         stage.aws.put("astray/in.bin")
 
-        with stage.start(bare(home, AWS_REGION="eu-west-1"), stage.command("boto3_s3", "astray")) as process:
+        with stage.start(bare(home, AWS_DEFAULT_REGION="eu-west-1"), stage.command("boto3_s3", "astray")) as process:
             _, err = process.communicate(timeout=60)
 
         assert process.returncode == 1

@@ -44,6 +44,10 @@ class TestReadDaemon:
             limits=Limits(10, 5, 2),
         )
 
+    def test_a_socket_may_be_as_long_as_the_kernel_allows(self):
+        """107 bytes and a closing zero."""
+        assert daemon(f"socket = '/{'x' * 106}'").socket == f"/{'x' * 106}"
+
     @pytest.mark.parametrize("key", ["state_dir", "state_key", "minter_socket", "imds"])
     def test_what_a_later_version_takes_is_told_so(self, key: str):
         """Neither unknown nor silently without effect."""

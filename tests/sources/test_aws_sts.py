@@ -17,7 +17,7 @@ from broker.sources import aws_identity, aws_sts
 from broker.sources.aws_errors import Attempt
 from broker.sources.aws_identity import Identity
 from broker.sources.aws_specs import Session
-from tests.fakes.sts import Call, FakeSts, Fault, fault
+from tests.fakes.sts import FakeSts, Fault, fault
 from tests.sources.conftest import ALICE, AwsHome
 
 IDENTITY = Identity(place="alice's keys", keys=AwsKeys(ALICE[0], Secret(ALICE[1]), Secret("")))
@@ -106,6 +106,12 @@ class TestAsk:
 
         assert len(sts.calls) == 2
 
+    def test_upstream_is_told_who_asks(self, sts: FakeSts):
+        """The user agent stands in the operator's CloudTrail."""
+        asked(sts)
+
+        assert "credbroker/" in sts.calls[0].headers["user-agent"]
+
     def test_without_an_endpoint_the_regional_one_is_asked(self, monkeypatch: pytest.MonkeyPatch):
         """The global endpoint is one region's, wherever the worker is."""
         session = aws_identity.opened(None)
@@ -153,16 +159,16 @@ class TestFaults:
             (fault("SomethingNewException", 400), Denied, "SomethingNewException"),
             (fault("ExpiredToken", 403), IdentityMissing, "ExpiredToken"),
             (fault("InvalidClientTokenId", 403), IdentityMissing, "InvalidClientTokenId"),
-            (fault("UPSTREAM says <b>", 403), Malformed, "UnusableAnswer"),
-            (Fault(status=403, body=b"<html><body>UPSTREAM proxy</body></html>"), Malformed, "UnreadableAnswer"),
-            (Fault(status=404, body=b"UPSTREAM"), Malformed, "UnreadableAnswer"),
+            (fault("UPSTREAM says", 403), Malformed, "UnusableAnswer"),
+            (Fault(status=403, body=b"<html><body>UPSTREAM proxy</body></html>"), Malformed, "UnusableAnswer"),
+            (Fault(status=404, body=b"UPSTREAM"), Malformed, "UnusableAnswer"),
             (Fault(status=302, headers=(("Location", "http://127.0.0.1:1/"),)), Malformed, "UnusableAnswer"),
-            (Fault(body=b"UPSTREAM garbage"), Malformed, "UnreadableAnswer"),
-            (Fault(body=b""), Malformed, "UnreadableAnswer"),
-            (Fault(body=b'{"UPSTREAM": 1}'), Malformed, "UnreadableAnswer"),
+            (Fault(body=b"UPSTREAM garbage"), Malformed, "UnusableAnswer"),
+            (Fault(body=b""), Malformed, "UnusableAnswer"),
+            (Fault(body=b'{"UPSTREAM": 1}'), Malformed, "UnusableAnswer"),
             (Fault(body=b"<html><body>UPSTREAM</body></html>"), Malformed, "UnusableAnswer"),
-            (Fault(body=b"<GetSessionTokenResponse><GetSessionTokenRes"), Malformed, "UnreadableAnswer"),
-            (Fault(body=b"\xff\xfe\x00"), Malformed, "UnreadableAnswer"),
+            (Fault(body=b"<GetSessionTokenResponse><GetSessionTokenRes"), Malformed, "UnusableAnswer"),
+            (Fault(body=b"\xff\xfe\x00"), Malformed, "UnusableAnswer"),
         ],
     )
     def test_every_fault_has_its_error(self, sts: FakeSts, reply: Fault, kind: type[MintError], code: str):
@@ -309,11 +315,3 @@ class TestFactsOf:
     def test_what_is_no_arn_is_not_shown(self, arn: object):
         """The STS of some stores gives none, and what upstream made up must not reach a log line."""
         assert aws_sts.facts_of(arn, None) == Facts()
-
-
-def test_a_call_is_what_the_fake_saw(sts: FakeSts, aws_home: AwsHome):
-    """The user agent tells the operator's CloudTrail who asked."""
-    asked(sts)
-
-    seen: Call = sts.calls[0]
-    assert "credbroker/" in seen.headers["user-agent"]

@@ -19,6 +19,7 @@ from tests.fakes.google.registry import key_of
 ATTEMPT = Attempt("~/adc.json", "service_account")
 SCOPES = ("https://www.googleapis.com/auth/devstorage.read_only",)
 GOOD: dict[str, Any] = {"access_token": "ya29.token", "expires_in": 3600, "token_type": "Bearer"}
+NO_SECONDS: tuple[object, ...] = (None, True, [], "", "soon", "-3600", "1e3", "٣٦٠٠")
 AUDIENCE = "https://service.example"
 CLAIMS: dict[str, Any] = {"aud": AUDIENCE, "exp": 1000 + 3600, "email": "train@p.example"}
 
@@ -90,7 +91,7 @@ class TestExchanged:
                 GOOD | {"access_token": token}
                 for token in ("", None, 7, ["t"], "two words", "new\nline", "ü", "t" * 16385)
             ),
-            *(GOOD | {"expires_in": text} for text in (None, True, [], "", "soon", "-3600", "1e3", "٣٦٠٠")),
+            *(GOOD | {"expires_in": text} for text in NO_SECONDS),
             *(GOOD | {"expires_in": seconds} for seconds in (0, -1, 29, 12 * 3600 + 301, 10**12, 2**63, 3600.5)),
         ],
     )
