@@ -122,13 +122,13 @@ class Daemon:
             process.notify("RELOADING=1")
         try:
             config, snapshot = self._read_again()
+            book = make_book(config)
         except ConfigError as error:
             self._note(Reloaded(self.config.generation, error.advice))
             raise
         finally:
             if self._ready:
                 process.notify("READY=1")
-        book = make_book(config)
         self.config = config
         self._pool.relaunch(msgspec.structs.replace(self._launch, snapshot=snapshot))
         self.desk.swap(book)

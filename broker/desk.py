@@ -6,8 +6,8 @@ from broker import policy
 from broker.errors import Refused
 from broker.events import LeaseHanded, StaleServed
 from broker.keeper import Keeper
-from broker.model import Caller, Kind, Lease, Want
-from broker.plan import Book, Rendered, Unrenderable
+from broker.model import Caller, CallerFacts, Kind, Lease, Want
+from broker.plan import Book, Rendered, Unrenderable, of_one_caller
 from broker.rounds import Clock, Flight, Note, Rounds
 
 MOST_REMEMBERED = 50_000
@@ -44,6 +44,8 @@ class Desk:
         lease = keeper.held(self._clock.now())
         if lease is None:
             return self._rounds.ask(keeper)
+        if lease.facts.handed_on and not keeper.rendered.credential.share_identity:
+            raise _refusal(want, "identity-not-shared")
         keeper.served += 1
         if keeper.failures:
             self._note(StaleServed(keeper.rendered.label))
@@ -87,9 +89,6 @@ class Desk:
         return keeper
 
     def _hand(self, caller: Caller, keeper: Keeper, lease: Lease, dialect: str) -> None:
-        credential = keeper.rendered.credential
-        if lease.facts.handed_on and not credential.share_identity:
-            raise Refused(403, "AccessDenied", "not granted", reason="identity-not-shared")
         keeper.handed.add((caller.token_id, caller.uid))
         self._note(
             LeaseHanded(
@@ -97,7 +96,7 @@ class Desk:
                 how=caller.how,
                 uid=caller.uid,
                 token_id=caller.token_id,
-                credential=credential.name,
+                credential=keeper.rendered.label,
                 identity=lease.facts.identity,
                 serial=lease.serial,
                 expires_at=lease.expires_at,
@@ -114,13 +113,27 @@ def _refusal(want: Want, reason: str) -> Refused:
 
 
 def _still(book: Book, rendered: Rendered) -> Rendered | None:
-    """The same rendering in another generation, if it is still granted (or still a base of what is)."""
-    name, caller = rendered.credential.name, book.callers.get(rendered.facts.caller)
-    if name not in book.credentials or caller is None:
+    """The same rendering in another generation, if it is still granted (or still a base of what is).
+
+    One that knows no process is shared by callers: any of them that is still granted it keeps it warm.
+    """
+    name = rendered.credential.name
+    if name not in book.credentials:
         return None
-    granted = any(name in _chain(book, grant) for grant in caller.grants)
+    callers = (rendered.facts.caller, *(() if of_one_caller(book, name) else book.callers))
+    for caller in callers:
+        entry = book.callers.get(caller)
+        if entry and any(name in _chain(book, grant) for grant in entry.grants):
+            again = _again(book, rendered, caller)
+            if again and again.key == rendered.key:
+                return again
+    return None
+
+
+def _again(book: Book, rendered: Rendered, caller: str) -> Rendered | None:
+    facts = rendered.facts if caller == rendered.facts.caller else CallerFacts(caller=caller)
     try:
-        return book.rendered(name, rendered.facts, rendered.audience) if granted else None
+        return book.rendered(rendered.credential.name, facts, rendered.audience)
     except Unrenderable:
         return None
 

@@ -30,6 +30,7 @@ class Keeper:
         self.served = 0
         self.handed: set[tuple[str | None, int | None]] = set()  # who has had this lease already
         self._serial = 0
+        self._ends_by = 0.0  # the held lease ends between `lease.ends` and this
         self._jitter = jitter
 
     def held(self, now: float) -> Lease | None:
@@ -49,23 +50,27 @@ class Keeper:
         self.due = NEVER
 
     def minted(self, minted: Minted, began: float, now: float, wall: float) -> tuple[Event, ...]:
-        """The mint that began at `began` has come home at `now`."""
-        ends = now + minted.lifetime
-        if not schedule.SERVE_FLOOR < minted.lifetime < LONGEST_LIFE:
+        """The mint that began at `began` has come home at `now`.
+
+        Its life is counted from `began`: upstream may have answered just then, and the machine slept ever since.
+        """
+        ends = began + minted.lifetime
+        if not (ends - now > schedule.SERVE_FLOOR and minted.lifetime < LONGEST_LIFE):
             error = Malformed("upstream gave a credential that is expired, about to expire, or has no sensible expiry")
             return self.failed(error, began, now)
         self.in_flight = False
         self.failures = self.denials = 0
         self.error = None
         took = now - began
-        held = self.lease
-        if held is not None and held.ends > now and ends <= held.ends + SAME_END:
+        held = self.held(now)
+        if held is not None and ends <= self._ends_by + SAME_END:
             self.due = schedule.same_again_at(now, held.ends)
             return (OlderLease(self.rendered.label, took),)
         self._serial += 1
-        self.lease = Lease(minted.value, self._serial, wall, minted.expires_at, now, ends, minted.facts)
+        self._ends_by = now + minted.lifetime
+        self.lease = Lease(minted.value, self._serial, wall, minted.expires_at, began, ends, minted.facts)
         self.handed = set()
-        self.due = schedule.refresh_at(now, ends, self._jitter())
+        self.due = max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()))
         return (LeaseMinted(self.rendered.label, self._serial, minted.expires_at, took, minted.facts, minted.skew),)
 
     def failed(self, error: BrokerError, began: float, now: float) -> tuple[Event, ...]:

@@ -149,8 +149,9 @@ class _Collector:
 def _nearest(keepers: Iterable[Keeper]) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     for keeper in keepers:
-        if keeper.lease is not None:
-            ends, minted = keeper.lease.expires_at, keeper.lease.issued_at
+        lease = keeper.lease  # once: the loop goes on in another thread
+        if lease is not None:
+            ends, minted = lease.expires_at, lease.issued_at
             soonest, latest = found.get(keeper.rendered.label, (ends, minted))
             found[keeper.rendered.label] = (min(soonest, ends), max(latest, minted))
     return found

@@ -6,12 +6,13 @@ reading of the configuration, so that nothing but names and facts travels betwee
 
 import re
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from broker.config.shape import CallerEntry, Config, Credential
-from broker.errors import BrokerError
+from broker.errors import BrokerError, ConfigError, Mistake
 from broker.model import CallerFacts, Kind, Spec
 
 _FACT = re.compile(r"[A-Za-z0-9._@-]{1,64}")
@@ -27,7 +28,11 @@ class Unrenderable(BrokerError):
 
 
 class Rendered(msgspec.Struct, frozen=True, eq=False):
-    """A credential rendered for a caller. `key` is the canonical encoding of everything that decides what is minted."""
+    """A credential rendered for a caller.
+
+    `key` is the canonical encoding of everything that decides what is minted, and of the name: two credentials of one
+    spec may differ in who may be handed them, in what a denial does and in whether readiness waits.
+    """
 
     key: bytes
     credential: Credential
@@ -58,9 +63,8 @@ class Book(msgspec.Struct, frozen=True, eq=False):
         credential = self.credentials[name]
         base = self.rendered(credential.base, facts) if credential.base else None
         spec = _render_spec(credential, {**_facts(facts), "hostname": self.hostname})
-        key = msgspec.json.encode(
-            (credential.source, spec, audience, base.key.decode() if base else None), order="sorted"
-        )
+        chain = msgspec.Raw(base.key) if base else None
+        key = msgspec.json.encode((name, credential.source, spec, audience, chain), order="sorted")
         return Rendered(key, credential, facts, spec, audience, base)
 
     def warm(self) -> tuple[Rendered, ...]:
@@ -79,13 +83,31 @@ class Book(msgspec.Struct, frozen=True, eq=False):
 
 
 def make_book(config: Config, hostname: str | None = None) -> Book:
-    """The Book of a configuration that has been read without mistakes."""
-    return Book(
+    """The Book of a configuration that has been read.
+
+    Raises ConfigError where a caller's name, or this host's, cannot stand in what the caller is granted.
+    """
+    book = Book(
         config,
         {credential.name: credential for credential in config.credentials},
         {caller.name: caller for caller in config.callers},
         hostname or _short_hostname(),
     )
+    mistakes = tuple(_misfits(book))
+    if mistakes:
+        raise ConfigError(*mistakes)
+    return book
+
+
+def _misfits(book: Book) -> Iterator[Mistake]:
+    """What is known now to be denied for ever: templates whose rendering breaks the limits of a field."""
+    for caller in book.config.callers:
+        for name in caller.grants:
+            if not of_one_caller(book, name):
+                try:
+                    book.rendered(name, CallerFacts(caller=caller.name))
+                except Unrenderable as error:
+                    yield Mistake(f"[callers.{caller.name}] grants", error.advice)
 
 
 def warms_at_start(book: Book, name: str) -> bool:

@@ -38,18 +38,17 @@ class Clock(Protocol):
 class Flight(Landing):
     """One mint on its way, shared by all who wait for it."""
 
-    __slots__ = ("error", "keeper", "landed", "mfa_code")
+    __slots__ = ("error", "keeper", "mfa_code")
 
     def __init__(self, keeper: Keeper, mfa_code: Secret | None = None) -> None:
         super().__init__()
         self.keeper = keeper
         self.mfa_code = mfa_code
-        self.landed = False
         self.error: BrokerError | None = None
 
     def land(self, error: BrokerError | None) -> None:
         """The mint is over."""
-        self.landed, self.error = True, error
+        self.error = error
         self.call_back()
 
 
@@ -78,7 +77,11 @@ class Rounds:
         """The keeper of this rendering, made cold on first use (it mints when first asked or when `warm`ed)."""
         keeper = self._keepers.get(rendered.key)
         if keeper is None:
-            keeper = self._keepers[rendered.key] = Keeper(rendered, self._clock.now(), self._jitter)
+            # Let go by one reload and back by the next, its mint may still be in flight: it lands where it began.
+            aloft = self._flights.get(rendered.key)
+            keeper = aloft.keeper if aloft else Keeper(rendered, self._clock.now(), self._jitter)
+            keeper.rendered = rendered
+            self._keepers[rendered.key] = keeper
         return keeper
 
     def warm(self, rendereds: Iterable[Rendered]) -> None:
@@ -128,7 +131,8 @@ class Rounds:
             self._poke.clear()
 
     async def close(self) -> None:
-        """Let go of all mints in flight."""
+        """Let go of all mints, in flight or waiting for a slot."""
+        self._ready_for_take_off.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -187,12 +191,15 @@ class Rounds:
         rendered, began = flight.keeper.rendered, self._clock.now()
         base = self.keeper(rendered.base).held(began) if rendered.base else None
         given = Given(base=base.value if base else None, audience=rendered.audience, mfa_code=flight.mfa_code)
+        minted: Minted | None = None
+        error: BrokerError | None = None
         try:
-            self._land(flight, await self._mint(rendered, given), None, began)
-        except BrokerError as error:
-            self._land(flight, None, error, began)
-        except Exception as error:  # noqa: BLE001 - a flight that never lands would leave its lease to die
-            self._land(flight, None, Unreachable(f"the mint failed inside credbroker ({type(error).__name__})"), began)
+            minted = await self._mint(rendered, given)
+        except BrokerError as refusal:
+            error = refusal
+        except Exception as bug:  # noqa: BLE001 - a flight that never lands would leave its lease to die
+            error = Unreachable(f"the mint failed inside credbroker ({type(bug).__name__})")
+        self._land(flight, minted, error, began)
 
     def _land(self, flight: Flight, minted: Minted | None, error: BrokerError | None, began: float) -> None:
         keeper, now = flight.keeper, self._clock.now()

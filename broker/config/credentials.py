@@ -14,8 +14,8 @@ from broker.config.table import Table, did_you_mean
 from broker.model import Spec
 from broker.sources import Source
 
-NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
-NAME_RULE = "a name has 1 to 64 letters, digits, dots, underscores, at signs or hyphens"
+NAME = re.compile(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,63}")  # a path that begins with a dot is refused
+NAME_RULE = "a name has 1 to 64 letters, digits, dots, underscores, at signs or hyphens, and no dot first"
 COMMON = ("warm", "required", "on_denied", "share_identity")  # and `source`, `from`
 TYPES = {field.name: field.type for field in msgspec.structs.fields(Credential)}
 

@@ -93,7 +93,10 @@ class Pool:
             child = self._resting.pop()
             child.stop_resting()
             return child
-        child = _Child(self._launch)
+        try:
+            child = _Child(self._launch)
+        except OSError as error:  # no process, memory or descriptor left
+            raise Unreachable(f"no minter process can be started: {error.strerror}", code="MinterLost") from None
         self._all.add(child)
         return child
 

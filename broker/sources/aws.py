@@ -5,17 +5,14 @@ Mint functions load botocore and run only in a minter; the specs are in `aws_spe
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from broker.errors import Denied, IdentityMissing
 from broker.model import AwsKeys, Facts, Given, Kind, Minted, Value
 from broker.sources import aws_sts
-from broker.sources.aws_identity import MFA_ADVICE, Identity, found, handed_on, home, look, opened
+from broker.sources.aws_identity import MFA_ADVICE, Identity, Local, found, handed_on, look, opened
 from broker.sources.aws_specs import AssumeRole, Federation, Session, WebIdentity
 from broker.sources.source import Source
-
-if TYPE_CHECKING:
-    from botocore.session import Session as BotocoreSession
 
 LONGEST_SESSION_NAME = 64
 LONGEST_FEDERATED_NAME = 32
@@ -25,11 +22,10 @@ LEAST_WEB_TOKEN = 4
 
 def session(spec: Session, given: Given) -> Minted:
     """What boto3's chain finds: GetSessionToken for an IAM user's keys, a session that it finds is handed on."""
-    local = opened(spec.profile, given.mfa_code)
+    local = opened(spec.profile, spec.region, given.mfa_code)
     identity = found(local)
-    region = spec.region or home(local)
     if identity.temporary:
-        return handed_on(identity, region)
+        return handed_on(identity, local.region)
     answer = aws_sts.ask(
         local,
         spec,
@@ -39,12 +35,12 @@ def session(spec: Session, given: Given) -> Minted:
         DurationSeconds=spec.duration,
         **_mfa(spec.mfa_serial, given),
     )
-    return aws_sts.minted(answer, Facts(account=identity.account, region=region))
+    return aws_sts.minted(answer, Facts(account=identity.account, region=local.region))
 
 
 def assume_role(spec: AssumeRole, given: Given) -> Minted:
     """AssumeRole, signed by the base lease if there is one, else by what boto3's chain finds."""
-    local, identity = _signer(spec.profile, given)
+    local, identity = _signer(spec, given)
     answer = aws_sts.ask(
         local,
         spec,
@@ -62,13 +58,13 @@ def assume_role(spec: AssumeRole, given: Given) -> Minted:
         SourceIdentity=spec.source_identity,
         **_mfa(spec.mfa_serial, given),
     )
-    return _of_role(answer, spec.region or home(local))
+    return _of_role(answer, local.region)
 
 
 def web_identity(spec: WebIdentity, _: Given) -> Minted:
     """AssumeRoleWithWebIdentity: unsigned, the token file is the identity."""
     token = _web_token(spec.token_file)  # read first: without it there is nothing to ask
-    local = opened(None)
+    local = opened(None, spec.region)
     answer = aws_sts.ask(
         local,
         spec,
@@ -82,12 +78,12 @@ def web_identity(spec: WebIdentity, _: Given) -> Minted:
         Policy=_document(spec.policy),
         PolicyArns=_arns(spec.policy_arns),
     )
-    return _of_role(answer, spec.region or home(local))
+    return _of_role(answer, local.region)
 
 
 def federation(spec: Federation, given: Given) -> Minted:
     """GetFederationToken, which only the long-term keys of an IAM user may ask for."""
-    local, identity = _signer(spec.profile, given)
+    local, identity = _signer(spec, given)
     if identity.temporary:
         advice = f"GetFederationToken takes an IAM user's own keys, not {identity.place}: name a profile that has them"
         raise Denied(advice, code="TemporaryIdentity")
@@ -104,17 +100,16 @@ def federation(spec: Federation, given: Given) -> Minted:
         Tags=_tags(spec.tags),
     )
     user = answer.body.get("FederatedUser")
-    region = spec.region or home(local)
-    return aws_sts.minted(answer, aws_sts.facts_of(user.get("Arn") if isinstance(user, dict) else None, region))
+    return aws_sts.minted(answer, aws_sts.facts_of(user.get("Arn") if isinstance(user, dict) else None, local.region))
 
 
 def who(spec: Session | AssumeRole | WebIdentity | Federation, value: Value) -> Facts:
     """Whose keys these are, by GetCallerIdentity at the endpoint that minted them."""
     assert isinstance(value, AwsKeys)
-    local = opened(None if isinstance(spec, WebIdentity) else spec.profile)
+    local = opened(None if isinstance(spec, WebIdentity) else spec.profile, spec.region)
     identity = Identity(place="the new keys", keys=value)
     answer = aws_sts.ask(local, spec, identity, "get_caller_identity", "ask who the new keys are")
-    return aws_sts.facts_of(answer.body.get("Arn"), spec.region or home(local))
+    return aws_sts.facts_of(answer.body.get("Arn"), local.region)
 
 
 def find(spec: Session) -> str | None:
@@ -122,9 +117,9 @@ def find(spec: Session) -> str | None:
     return look(spec.profile)
 
 
-def _signer(profile: str | None, given: Given) -> "tuple[BotocoreSession, Identity]":
-    """A session, and the identity that signs: the base lease before anything that is found locally."""
-    local = opened(profile, given.mfa_code)
+def _signer(spec: AssumeRole | Federation, given: Given) -> tuple[Local, Identity]:
+    """An open session, and the identity that signs: the base lease before anything that is found locally."""
+    local = opened(spec.profile, spec.region, given.mfa_code)
     if isinstance(given.base, AwsKeys):
         return local, Identity(place="the lease it chains from", keys=given.base)
     return local, found(local)

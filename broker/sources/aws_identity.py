@@ -5,6 +5,7 @@ mint: what `aws sso login` or a rotated file changed a moment ago counts at once
 """
 
 import contextlib
+import logging
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
-LOOK_TIMEOUT = 0.8  # for each of the two questions to an instance metadata server that may not be there
+DEFAULT_REGION = "us-east-1"
+GLANCE_TIMEOUT = 1  # for each of two questions to a metadata server that may not be there; botocore takes whole seconds
 INVENTED_LIFETIME = 360.0  # of a session whose owner does not tell its expiry
 MFA_ADVICE = "use `credbroker exec`, which asks for it, or `credbroker refresh NAME`"
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
@@ -61,14 +63,24 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         return self.keys is not None and bool(self.keys.session_token)
 
 
-def opened(profile: str | None, mfa_code: Secret | None = None) -> "Session":
-    """A botocore session whose calls are tried once, with short timeouts, at regional endpoints.
+class Local(msgspec.Struct, frozen=True):
+    """A botocore session opened for one mint, and the region that the configuration or the profile names, if any."""
+
+    session: "Session"
+    region: str | None = None
+
+
+def opened(
+    profile: str | None, region: str | None = None, mfa_code: Secret | None = None, *, glance: bool = False
+) -> Local:
+    """A session whose calls are tried once, with short timeouts, at regional endpoints; shorter still at a glance.
 
     Raises IdentityMissing for a profile that does not exist.
     """
     from botocore.config import Config
     from botocore.session import Session
 
+    logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)  # its warnings quote what upstream said
     session = Session(profile=profile)
     with looking(session, profile):
         session.set_default_client_config(
@@ -80,19 +92,24 @@ def opened(profile: str | None, mfa_code: Secret | None = None) -> "Session":
             )
         )
         session.set_config_variable("sts_regional_endpoints", "regional")
+        if glance:
+            session.set_config_variable("metadata_service_timeout", GLANCE_TIMEOUT)
+            session.set_config_variable("metadata_service_num_attempts", 1)
         session.get_scoped_config()  # names a missing profile now rather than in the middle of a call
+        home = region or session.get_config_variable("region")
+        session.set_config_variable("region", home or DEFAULT_REGION)  # a role profile without one could not be used
         # A role profile with an mfa_serial would read the terminal. botocore takes another prompt nowhere in public.
         role = session.get_component("credential_provider").get_provider("assume-role")
         role._prompter = _prompt(mfa_code)  # noqa: SLF001 - see above
-    return session
+    return Local(session, home)
 
 
-def found(session: "Session") -> Identity:
+def found(local: Local) -> Identity:
     """The identity that the chain finds. Raises IdentityMissing, or what a call of the chain itself ran into."""
     from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
-    with looking(session):
-        credentials = session.get_credentials()
+    with looking(local.session):
+        credentials = local.session.get_credentials()
         if credentials is None:
             raise NoCredentialsError
         frozen = credentials.get_frozen_credentials()
@@ -102,9 +119,9 @@ def found(session: "Session") -> Identity:
     expiry = getattr(credentials, "_expiry_time", None)
     account = getattr(frozen, "account_id", None)  # known for SSO, and where a profile has aws_account_id
     return Identity(
-        place=_words(session, credentials.method, temporary=bool(frozen.token)),
+        place=_words(local.session, credentials.method, temporary=bool(frozen.token)),
         keys=AwsKeys(frozen.access_key, Secret(frozen.secret_key), Secret(frozen.token or "")),
-        profile=session.profile,
+        profile=local.session.profile,
         expires_at=expiry.timestamp() if isinstance(expiry, datetime) and expiry.tzinfo else None,
         account=account if isinstance(account, str) and _ACCOUNT.fullmatch(account) else None,
     )
@@ -112,8 +129,7 @@ def found(session: "Session") -> Identity:
 
 def look(profile: str | None) -> str | None:
     """What the chain would find, in a few words, or None. Asks nobody but an instance's metadata server."""
-    session = opened(profile)
-    session.set_config_variable("metadata_service_timeout", LOOK_TIMEOUT)
+    session = opened(profile, glance=True).session
     with looking(session):
         credentials = session.get_credentials()
         if credentials is None:
@@ -141,22 +157,16 @@ def handed_on(identity: Identity, region: str | None) -> Minted:
     return Minted(identity.keys, expires_at=now + lifetime, lifetime=lifetime, facts=facts)
 
 
-def home(session: "Session") -> str | None:
-    """The region that the environment or the profile names, if any."""
-    region = session.get_config_variable("region")
-    return region if isinstance(region, str) else None
-
-
 @contextlib.contextmanager
 def looking(session: "Session", profile: str | None = None) -> Iterator[None]:
     """Errors of botocore on the way to an identity become ours."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import ClientError
 
     try:
         yield
     except MintError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a credential_process may print what botocore does not expect
         name = profile or _profile_name(session)
         attempt = Attempt("use it", f"the profile {name}", None if name == "default" else name)
         if isinstance(error, ClientError):
@@ -164,12 +174,9 @@ def looking(session: "Session", profile: str | None = None) -> Iterator[None]:
             code = str(error.response.get("Error", {}).get("Code", ""))
             raise attempt.refused(code, metadata.get("HTTPHeaders", {}), clock.wall()) from None
         ours = attempt.failed(error)
-        if ours is None and isinstance(error, BotoCoreError | ValueError | LookupError | RuntimeError):
-            # A credential_process that printed no JSON, a half container answer, a session that stayed expired.
+        if ours is None:
             advice = "{place}: what it gives is no usable identity: try `aws sts get-caller-identity{profile}`"
             ours = IdentityMissing(attempt.words(advice), code="IdentityUnusable")
-        if ours is None:
-            raise
         raise ours from None
 
 

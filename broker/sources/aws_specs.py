@@ -116,7 +116,7 @@ class AssumeRole(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=T
     def mistakes(self) -> tuple[tuple[str, str], ...]:
         """Transitive tags that are no tags."""
         strangers = [key for key in self.transitive_tags if key not in self.tags]
-        return (*super().mistakes(), *(("transitive_tags", f"{key!r} is not among `tags`") for key in strangers))
+        return (*super().mistakes(), *(("transitive_tags", "names a tag that is not among `tags`") for _ in strangers[:1]))
 
 
 class WebIdentity(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,10 +141,10 @@ class Federation(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def _is_private(url: str) -> bool:
     """Whether what is sent there stays unread on its way."""
-    parts = urlsplit(url)
-    if parts.scheme == "https":
-        return True
     try:
+        parts = urlsplit(url)
+        if parts.scheme == "https":
+            return True
         return parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback
     except ValueError:
         return False

@@ -18,14 +18,13 @@ from broker.model import AwsKeys, Facts, Minted
 from broker.schedule import SERVE_FLOOR
 from broker.secret import Secret
 from broker.sources.aws_errors import Attempt, date
-from broker.sources.aws_identity import Identity, home
+from broker.sources.aws_identity import DEFAULT_REGION, Identity, Local
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.client import BaseClient
     from botocore.session import Session
 
-DEFAULT_REGION = "us-east-1"
 LONGEST_ANSWER = 1 << 20  # bytes; a true one has a few thousand
 LONGEST_LIFETIME = 7 * 24 * 3600.0  # STS gives 36 h at most, the STS of some stores a week
 _PRINTABLE = re.compile(r"[!-~]+")
@@ -36,12 +35,8 @@ class Upstream(Protocol):
     """What a spec says about where STS is."""
 
     @property
-    def region(self) -> str | None:
-        """The region of STS and of the workers."""
-
-    @property
     def sts_regions(self) -> tuple[str, ...]:
-        """Regions of STS to try in order, instead."""
+        """Regions of STS to try in order, instead of the one of the workers."""
 
     @property
     def endpoint_url(self) -> str | None:
@@ -68,21 +63,21 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 def ask(
-    session: "Session", upstream: Upstream, identity: Identity, operation: str, task: str, **parameters: object
+    local: Local, upstream: Upstream, identity: Identity, operation: str, task: str, **parameters: object
 ) -> Answer:
     """One call of STS; parameters that are None or empty are left out. `task` completes "cannot ...".
 
     Raises Denied, Throttled, Unreachable, Malformed or IdentityMissing.
     """
     question = _Question(upstream.endpoint_url, identity, operation, task, parameters)
-    regions = upstream.sts_regions or (upstream.region or home(session) or DEFAULT_REGION,)
+    regions = upstream.sts_regions or (local.region or DEFAULT_REGION,)
     for region in regions[:-1]:
         try:
-            return _ask_in(region, session, question)
+            return _ask_in(region, local.session, question)
         except (Unreachable, Throttled) as error:
             if isinstance(error, Throttled) and error.code != "Http503":
                 raise  # it answered: asking next door would not be patience
-    return _ask_in(regions[-1], session, question)
+    return _ask_in(regions[-1], local.session, question)
 
 
 def minted(answer: Answer, facts: Facts) -> Minted:

@@ -61,12 +61,14 @@ class TestReadCaller:
             Rule(group="g"),
         )
 
-    @pytest.mark.parametrize("name", ["", "a b", "x" * 65])
+    @pytest.mark.parametrize("name", ["", "a b", ".a", "x" * 65])
     def test_a_name_is_what_a_label_can_hold(self, name: str):
         """As a credential's."""
         (mistake,) = mistakes(f'[callers."{name}"]\nuid = 5')
 
-        assert mistake.endswith(": a name has 1 to 64 letters, digits, dots, underscores, at signs or hyphens")
+        assert mistake.endswith(
+            ": a name has 1 to 64 letters, digits, dots, underscores, at signs or hyphens, and no dot first"
+        )
 
     @pytest.mark.parametrize("text", ["grants = ['a']", "worker_token = false"])
     def test_a_caller_that_nobody_can_be_is_a_mistake(self, text: str):

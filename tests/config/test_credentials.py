@@ -70,7 +70,9 @@ class TestCommonKeys:
         """It stands in URLs, labels and variables."""
         (mistake,) = mistakes(f'[credentials."{name}"]\nsource = "aws-session"')
 
-        assert mistake.endswith(": a name has 1 to 64 letters, digits, dots, underscores, at signs or hyphens")
+        assert mistake.endswith(
+            ": a name has 1 to 64 letters, digits, dots, underscores, at signs or hyphens, and no dot first"
+        )
 
     def test_a_credential_is_a_table(self):
         """Not a text."""

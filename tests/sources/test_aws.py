@@ -15,7 +15,7 @@ from broker.sources.aws_specs import AssumeRole, Federation, Session, WebIdentit
 from tests.fakes.moto_process import Moto
 from tests.fakes.sts import FakeSts
 from tests.fakes.sts_world import Role, World, web_token
-from tests.sources.conftest import ALICE, AwsHome
+from tests.sources.conftest import AwsHome
 
 TRAIN = "arn:aws:iam::123456789012:role/train"
 NEXT = "arn:aws:iam::123456789012:role/team/next"
@@ -250,12 +250,12 @@ class TestWebIdentity:
         with FakeSts(cluster) as sts:
             for ahead in (600, 1200):
                 file.write_text(web_token(cluster, "system:pod", time.time() + ahead) + "\n")
-                minted = aws.web_identity(self.spec(sts, file), Given())
+                facts = aws.web_identity(self.spec(sts, file), Given()).facts
+                assert facts.arn == "arn:aws:sts::123456789012:assumed-role/train/pod"
 
         first, second = (call.form["WebIdentityToken"] for call in sts.calls)
         assert first != second
         assert all("authorization" not in call.headers for call in sts.calls)
-        assert minted.facts.arn == "arn:aws:sts::123456789012:assumed-role/train/pod"
 
     def test_policies_narrow_it(self, cluster: World, tmp_path: Path):
         """As they do for any assumed role."""

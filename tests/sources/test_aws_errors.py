@@ -35,7 +35,7 @@ class TestFailed:
             (theirs.ParamValidationError(report="X"), Denied, "out of its limits"),
             (theirs.NoRegionError(), Denied, "set `region`"),
             (theirs.InvalidRegionError(region_name="X"), Denied, "correct `region`"),
-            (theirs.SSLError(endpoint_url="X", error="X"), Unreachable, "TLS"),
+            (theirs.SSLError(endpoint_url="X", error=OSError("X")), Unreachable, "TLS"),
             (theirs.ProxyConnectionError(proxy_url="X"), Unreachable, "the proxy"),
             (theirs.EndpointConnectionError(endpoint_url="X"), Unreachable, "check the network"),
             (theirs.ConnectTimeoutError(endpoint_url="X"), Unreachable, "does not answer"),
@@ -116,7 +116,14 @@ class TestRefused:
 class TestBadStatus:
     @pytest.mark.parametrize(
         ("status", "kind"),
-        [(301, Malformed), (307, Malformed), (429, Throttled), (500, Unreachable), (503, Throttled), (504, Unreachable)],
+        [
+            (301, Malformed),
+            (307, Malformed),
+            (429, Throttled),
+            (500, Unreachable),
+            (503, Throttled),
+            (504, Unreachable),
+        ],
     )
     def test_some_answers_are_judged_unread(self, status: int, kind: type[MintError]):
         """Whatever a redirect or a failing gateway writes, it is not STS's word."""

@@ -28,7 +28,7 @@ NOW = 1_800_000_000.0
 def asked(sts: FakeSts, **where: object) -> aws_sts.Answer:
     """One GetSessionToken."""
     spec = Session(endpoint_url=sts.url, **where)  # type: ignore[arg-type]  # whatever a test names
-    return aws_sts.ask(aws_identity.opened(None), spec, IDENTITY, "get_session_token", "get a session")
+    return aws_sts.ask(aws_identity.opened(None, spec.region), spec, IDENTITY, "get_session_token", "get a session")
 
 
 def refused(sts: FakeSts, reply: Fault) -> MintError:
@@ -76,7 +76,12 @@ class TestAsk:
 
     @pytest.mark.parametrize(
         "silence",
-        [Fault(hang_up=True), Fault(status=500), Fault(status=503), Fault(status=502, body=b"<html>Bad Gateway</html>")],
+        [
+            Fault(hang_up=True),
+            Fault(status=500),
+            Fault(status=503),
+            Fault(status=502, body=b"<html>Bad Gateway</html>"),
+        ],
     )
     def test_a_region_that_does_not_answer_is_passed_over(self, sts: FakeSts, silence: Fault):
         """One region's outage is not ours."""
@@ -114,7 +119,7 @@ class TestAsk:
 
     def test_without_an_endpoint_the_regional_one_is_asked(self, monkeypatch: pytest.MonkeyPatch):
         """The global endpoint is one region's, wherever the worker is."""
-        session = aws_identity.opened(None)
+        session = aws_identity.opened(None).session
 
         client = aws_sts._client(session, None, "eu-west-1", IDENTITY.keys)
 
@@ -309,7 +314,9 @@ class TestFactsOf:
         """So no second call is needed."""
         facts = aws_sts.facts_of("arn:aws-cn:sts::210987654321:assumed-role/a.b/c@d", "cn-north-1")
 
-        assert facts == Facts(arn="arn:aws-cn:sts::210987654321:assumed-role/a.b/c@d", account="210987654321", region="cn-north-1")
+        assert facts == Facts(
+            arn="arn:aws-cn:sts::210987654321:assumed-role/a.b/c@d", account="210987654321", region="cn-north-1"
+        )
 
     @pytest.mark.parametrize("arn", [None, "", 7, "arn:aws:sts::1:x", "arn:aws:sts::123456789012:a\nb", "x" * 3000])
     def test_what_is_no_arn_is_not_shown(self, arn: object):
