@@ -75,6 +75,7 @@ class Daemon:
         self._stack = contextlib.AsyncExitStack()
         self._stopped = asyncio.Event()
         self._ready = False
+        self._servers: list[asyncio.Server] = []
 
     async def __aenter__(self) -> Self:
         """Open the sockets and serve; nothing is minted yet. Raises BrokerError where a socket cannot be had."""
@@ -91,6 +92,8 @@ class Daemon:
     async def __aexit__(self, *_: object) -> None:
         """Drain and close everything."""
         process.notify("STOPPING=1")
+        for server in self._servers:
+            server.close()  # whoever connects from now on waits in the socket for the next process
         self._clerk.stopping.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN):
@@ -205,6 +208,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for listener in listeners.worker:
             server = await loop.create_server(self._plane.connection, sock=listener, backlog=BACKLOG)
+            self._servers.append(server)
             stack.callback(server.close)
         control = Control(self._clerk, self._issuer)
         for app, ours in ((control.socket_app(), listeners.control), (control.admin_app(), listeners.admin)):

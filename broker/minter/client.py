@@ -119,6 +119,18 @@ class Pool:
         child.end()
 
 
+def _start(talk: int, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """A minter that talks on a descriptor of ours. Raises OSError."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", "broker.minter.child", str(talk), str(os.getpid())],
+        pass_fds=[talk],
+        start_new_session=True,  # its own group: what a source starts ends with it
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+
+
 class _Child:
     """One minter process and our end of its socket."""
 
@@ -128,14 +140,11 @@ class _Child:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(0)
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", "broker.minter.child", str(theirs.fileno()), str(os.getpid())],
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # its own group: what a source starts ends with it
-                env=dict(launch.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+            try:
+                self._process = _start(theirs.fileno(), launch.environment)
+            except OSError:
+                self._socket.close()
+                raise
         self.pid = self._process.pid
         self._greeting = frames.wrap(launch.snapshot.pack())  # goes out before the first question
 

@@ -20,7 +20,7 @@ from broker.errors import (
 from broker.model import Ask, Facts, Minted
 from broker.secret import Secret
 
-LONGEST = 1 << 20
+LONGEST = 16 << 20  # a configuration may have 8 MiB; a lease has a few KiB
 HEAD = struct.Struct(">I")
 
 _ERRORS = {error.__name__: error for error in (Denied, IdentityMissing, Malformed, Throttled, Unreachable, MintError)}
@@ -104,8 +104,8 @@ def to_error(failed: Failed) -> MintError:
 def _decode(decoder: "msgspec.msgpack.Decoder[_T]", body: bytes) -> _T:
     try:
         return decoder.decode(body)
-    except msgspec.MsgspecError:
-        # msgspec's own text may quote a value: it stays here.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # Their own text may quote a value: it stays here.
         raise Malformed("daemon and minter do not understand each other; are both of one version?") from None
 
 

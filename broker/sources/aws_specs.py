@@ -116,7 +116,10 @@ class AssumeRole(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=T
     def mistakes(self) -> tuple[tuple[str, str], ...]:
         """Transitive tags that are no tags."""
         strangers = [key for key in self.transitive_tags if key not in self.tags]
-        return (*super().mistakes(), *(("transitive_tags", "names a tag that is not among `tags`") for _ in strangers[:1]))
+        return (
+            *super().mistakes(),
+            *(("transitive_tags", "names a tag that is not among `tags`") for _ in strangers[:1]),
+        )
 
 
 class WebIdentity(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,32 +8,7 @@ import pytest
 
 from tests.fakes.moto_process import Moto
 from tests.fakes.sts import FakeSts
-
-ALICE = ("AKIAFAKEALICE0000001", "alice/secret+key")
-
-
-class AwsHome:
-    """What `~/.aws` says in a test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.config = folder / "config"
-        self.credentials = folder / "credentials"
-
-    def profile(self, name: str = "default", **settings: str) -> None:
-        """Add a profile to the config file."""
-        self.section(name if name == "default" else f"profile {name}", **settings)
-
-    def section(self, title: str, **settings: str) -> None:
-        """Add a section to the config file."""
-        lines = [f"[{title}]", *(f"{key} = {value}" for key, value in settings.items()), ""]
-        with self.config.open("a") as file:
-            file.write("\n".join(lines))
-
-    def keys(self, key_id: str, secret: str, token: str = "", profile: str = "default") -> None:
-        """Write the credentials file."""
-        extra = f"aws_session_token = {token}\n" if token else ""
-        text = f"[{profile}]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n{extra}"
-        self.credentials.write_text(text)
+from tests.sources.aws_world import ALICE, AwsHome
 
 
 @pytest.fixture

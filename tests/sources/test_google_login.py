@@ -111,6 +111,16 @@ class TestAccessToken:
         with pytest.raises(Malformed):
             google_login.access_token(identity, (CLOUD_PLATFORM,), Facts())
 
+    def test_an_instance_that_describes_its_scopes_badly_is_malformed(self, node: FakeGoogle):
+        """google-auth does not look at them, and its token is good: what it may do would be a guess."""
+        node.metadata.account = node.registry.service_account(WORKER)
+        identity = google_adc.search(None)
+        body = b'{"email": "worker@p.example", "scopes": 7}'
+        node.fail("metadata", Fault(status=200, body=body, fields=(("Content-Type", "application/json"),), times=1))
+
+        with pytest.raises(Malformed):
+            google_login.access_token(identity, (CLOUD_PLATFORM,), Facts())
+
     def test_an_instance_without_a_service_account_says_so(self, node: FakeGoogle):
         """A person can attach one at any time."""
         node.metadata.account = node.registry.service_account(WORKER)
