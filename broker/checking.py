@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from broker.errors import BrokerError, MintError
+from broker.errors import BrokerError, Denied, IdentityMissing, MintError
 from broker.minter import frames
 from broker.minter.client import Pool
 from broker.model import Ask, CallerFacts, Facts, Given, Minted
@@ -104,8 +104,12 @@ async def found_identities(book: Book, pool: Pool) -> tuple[str, ...]:
     generation = book.config.generation
     asks = [Ask(credential=name, facts=caller, generation=generation) for name in book.credentials]
     answers = await pool.calls([frames.Call(do="find", ask=ask) for ask in asks])
-    found = zip(book.credentials, answers, strict=True)
-    return tuple(name for name, answer in found if isinstance(answer, frames.Found) and answer.identity)
+    return tuple(name for name, answer in zip(book.credentials, answers, strict=True) if _is_there(answer))
+
+
+def _is_there(answer: object) -> bool:
+    """Whether an identity was found; a broken one counts, so that its mint says what is wrong with it."""
+    return isinstance(answer, IdentityMissing | Denied) or (isinstance(answer, frames.Found) and bool(answer.identity))
 
 
 def _joined(minted: Minted, who: Facts | None) -> Facts:

@@ -51,9 +51,12 @@ class TestLeap:
     def test_a_busy_loop_is_an_error(self):
         """It would burn a core, and a leaping loop would never leap."""
 
+        def again() -> None:
+            asyncio.get_running_loop().call_soon(again)
+
         async def main(_: FakeClock) -> None:
-            while True:
-                await asyncio.sleep(0)
+            again()
+            await asyncio.sleep(1)
 
         with pytest.raises(BusyLoop):
             leap(main)

@@ -5,6 +5,7 @@ mint: what `aws sso login` or a rotated file changed a moment ago counts at once
 """
 
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from broker.secret import Secret
 from broker.sources.aws_errors import Attempt
 
 if TYPE_CHECKING:
+    from botocore.loaders import Loader
     from botocore.session import Session
 
 CONNECT_TIMEOUT = 5.0
@@ -82,6 +84,7 @@ def opened(
 
     logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)  # its warnings quote what upstream said
     session = Session(profile=profile)
+    session.register_component("data_loader", _sdk_data())
     with looking(session, profile):
         session.set_default_client_config(
             Config(
@@ -178,6 +181,14 @@ def looking(session: "Session", profile: str | None = None) -> Iterator[None]:
             advice = "{place}: what it gives is no usable identity: try `aws sts get-caller-identity{profile}`"
             ours = IdentityMissing(attempt.words(advice), code="IdentityUnusable")
         raise ours from None
+
+
+@functools.cache
+def _sdk_data() -> "Loader":
+    """The service descriptions that come with botocore, parsed once: they are most of the cost of a fresh client."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def _prompt(mfa_code: Secret | None) -> object:

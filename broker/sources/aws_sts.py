@@ -1,6 +1,6 @@
 """Asking STS: one call, one try, a bounded answer; and that answer judged before it becomes a lease.
 
-botocore is imported inside functions only. A fresh client each time (4 ms once botocore is warm): the broker owns
+botocore is imported inside functions only. A fresh client each time (some 10 ms once botocore is warm): the broker owns
 retries, and only walks along `sts_regions` where one does not answer.
 """
 

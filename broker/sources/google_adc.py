@@ -1,4 +1,4 @@
-"""Application default credentials: where an identity stands, what its file says, and google-auth's object for it.
+"""Application default credentials: where an identity stands and what its file says.
 
 Searched as google-auth does: GOOGLE_APPLICATION_CREDENTIALS, gcloud's file, the instance's metadata server. What
 google-auth drops from the files, the impersonation's URL and lifetime, is read here. Files are the operator's and are
@@ -16,14 +16,13 @@ import msgspec
 
 from broker.errors import Denied, IdentityMissing, MintError
 from broker.secret import Secret
-from broker.sources.google_errors import LOG_IN, Attempt, Refusal
+from broker.sources.google_errors import LOG_IN, Refusal
 from broker.sources.google_wire import METADATA_HOST, Line
 
 LONGEST_FILE = 1 << 20  # bytes; the longest kind has about 4,000
 LOOK_TIMEOUT = 0.9  # to connect to a metadata server that may not be there, and again for its answer
 _PRODUCT_NAME = "/sys/class/dmi/id/product_name"  # says "Google Compute Engine" there
 _FLAVOR = {"Metadata-Flavor": "Google"}
-_AWS_SUBJECT = "urn:ietf:params:aws:token-type:aws4_request"
 _IMPERSONATION = re.compile(
     r"(?P<endpoint>https?://[^/]+)/v1/projects/-/serviceAccounts/(?P<email>[^/:]+):generateAccessToken"
 )
@@ -87,7 +86,7 @@ def search(file: str | None) -> Identity:
     Raises IdentityMissing if there is none or it cannot be read, Denied for a type that cannot be used here.
     """
     if file is not None:
-        return _read(Path(file).expanduser())
+        return _read(_expanded(file))
     if named := os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
         return _read(Path(named))
     if (gcloud := _gcloud_file()).is_file():
@@ -99,33 +98,6 @@ def search(file: str | None) -> Identity:
         f"no metadata server answers: {LOG_IN}, or name a file with `file`",
         code="NoCredentials",
     )
-
-
-def credentials(identity: Identity, scopes: tuple[str, ...]) -> Any:
-    """google-auth's object for what `identity.text` describes. Raises IdentityMissing if that is not whole."""
-    if identity.type == "gce":
-        return _class("gce", {})(scopes=scopes)
-    info = msgspec.json.decode(identity.text.open())
-    try:
-        return _load(identity.type, info, scopes)
-    except Exception:  # noqa: BLE001 - google-auth lets out whatever a field of the wrong type leads to
-        raise Attempt(identity.place, identity.type).incomplete() from None
-
-
-def id_credentials(identity: Identity, audience: str, line: Line) -> Any:
-    """google-auth's object for ID tokens of a service account's key or of this instance."""
-    from google.auth import compute_engine
-    from google.oauth2 import service_account
-
-    of_instance: Any = compute_engine.IDTokenCredentials
-    of_key: Any = service_account.IDTokenCredentials
-    if identity.type == "gce":
-        return of_instance(line, audience, use_metadata_identity_endpoint=True)
-    info = msgspec.json.decode(identity.text.open())
-    try:
-        return of_key.from_service_account_info(info, target_audience=audience)
-    except Exception:  # noqa: BLE001 - as above
-        raise Attempt(identity.place, identity.type).incomplete() from None
 
 
 def metadata_url(path: str) -> str:
@@ -141,37 +113,6 @@ def instance_project(line: Line) -> str | None:
         project = line(metadata_url("project/project-id"), headers=_FLAVOR).data.decode("utf-8", "replace")
         return project if re.fullmatch(r"[a-z0-9:.-]{1,100}", project) else None
     return None
-
-
-def _load(kind: str, info: dict[str, Any], scopes: tuple[str, ...]) -> Any:
-    made = _class(kind, info)
-    match kind:
-        case "authorized_user":  # its scopes were fixed when the person consented
-            return made.from_authorized_user_info(info)
-        case "service_account":
-            return made.from_service_account_info(info, scopes=scopes)
-        case "external_account_authorized_user":
-            return made.from_info(info)
-    return made.from_info(info, scopes=scopes)
-
-
-def _class(kind: str, info: dict[str, Any]) -> Any:
-    """google-auth's class for a type, chosen as it would itself."""
-    from google.auth import aws, compute_engine, external_account_authorized_user, identity_pool, pluggable
-    from google.oauth2 import credentials, service_account
-
-    match kind:
-        case "gce":
-            return compute_engine.Credentials
-        case "authorized_user":
-            return credentials.Credentials
-        case "service_account":
-            return service_account.Credentials
-        case "external_account_authorized_user":
-            return external_account_authorized_user.Credentials
-    if info.get("subject_token_type") == _AWS_SUBJECT:
-        return aws.Credentials
-    return pluggable.Credentials if "executable" in info["credential_source"] else identity_pool.Credentials
 
 
 def _read(path: Path) -> Identity:
@@ -275,12 +216,19 @@ def _text(path: Path, place: str) -> bytes:
 
 def _gcloud_file() -> Path:
     folder = os.environ.get("CLOUDSDK_CONFIG")
-    return (Path(folder) if folder else Path("~/.config/gcloud").expanduser()) / "application_default_credentials.json"
+    return (Path(folder) if folder else _expanded("~/.config/gcloud")) / "application_default_credentials.json"
+
+
+def _expanded(path: str) -> Path:
+    """`~` as the home folder; as it is where there is none, as in a container with a uid of its own."""
+    with contextlib.suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)
 
 
 def _shown(path: Path) -> str:
     """A path as its owner would type it."""
-    home = Path("~").expanduser()
+    home = _expanded("~")
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 

@@ -18,6 +18,7 @@ from broker.sources.google_errors import Attempt, Refusal
 from broker.sources.google_wire import Heard, Line
 
 IAM = "https://www.googleapis.com/auth/iam"  # all that the IAM Credentials API wants of the token it is asked with
+_AWS_SUBJECT = "urn:ietf:params:aws:token-type:aws4_request"
 TOKENINFO = "https://oauth2.googleapis.com/tokeninfo"
 
 
@@ -25,7 +26,7 @@ def access_token(identity: Identity, scopes: tuple[str, ...], facts: Facts) -> M
     """An access token of the identity itself."""
     attempt = Attempt(identity.place, identity.type)
     with Line() as line:
-        _refreshed(line, attempt, lambda: google_adc.credentials(identity, scopes))
+        _refreshed(line, attempt, lambda: _credentials(identity, scopes))
         if not line.heard:  # google-auth signs a token by itself where the file names another universe
             raise Denied(f"{identity.place}: only identities of googleapis.com can be used", code="UnsupportedIdentity")
         answer = line.heard[-1]
@@ -51,7 +52,7 @@ def id_token(identity: Identity, audience: str, facts: Facts) -> Minted:
         )
     attempt = Attempt(identity.place, identity.type)
     with Line() as line:
-        credentials = _refreshed(line, attempt, lambda: google_adc.id_credentials(identity, audience, line))
+        credentials = _refreshed(line, attempt, lambda: _id_credentials(identity, audience, line))
         return google_answers.identity(credentials.token, audience, line.heard[-1], facts, attempt)
 
 
@@ -84,6 +85,64 @@ def _refreshed(line: Line, attempt: Attempt, build: Callable[[], Any]) -> Any:
         exchanged = attempt.type == "gce" or any(heard.method == "POST" for heard in line.heard)
         raise attempt.failed(exchanged=exchanged) from None
     return credentials
+
+
+def _credentials(identity: Identity, scopes: tuple[str, ...]) -> Any:
+    """google-auth's object for what `identity.text` describes. Raises IdentityMissing if that is not whole."""
+    if identity.type == "gce":
+        return _class("gce", {})(scopes=scopes)
+    info = msgspec.json.decode(identity.text.open())
+    try:
+        return _load(identity.type, info, scopes)
+    except Exception:  # noqa: BLE001 - google-auth lets out whatever a field of the wrong type leads to
+        raise Attempt(identity.place, identity.type).incomplete() from None
+
+
+def _id_credentials(identity: Identity, audience: str, line: Line) -> Any:
+    """google-auth's object for ID tokens of a service account's key or of this instance."""
+    from google.auth import compute_engine
+    from google.oauth2 import service_account
+
+    of_instance: Any = compute_engine.IDTokenCredentials
+    of_key: Any = service_account.IDTokenCredentials
+    if identity.type == "gce":
+        return of_instance(line, audience, use_metadata_identity_endpoint=True)
+    info = msgspec.json.decode(identity.text.open())
+    try:
+        return of_key.from_service_account_info(info, target_audience=audience)
+    except Exception:  # noqa: BLE001 - as above
+        raise Attempt(identity.place, identity.type).incomplete() from None
+
+
+def _load(kind: str, info: dict[str, Any], scopes: tuple[str, ...]) -> Any:
+    made = _class(kind, info)
+    match kind:
+        case "authorized_user":  # its scopes were fixed when the person consented
+            return made.from_authorized_user_info(info)
+        case "service_account":
+            return made.from_service_account_info(info, scopes=scopes)
+        case "external_account_authorized_user":
+            return made.from_info(info)
+    return made.from_info(info, scopes=scopes)
+
+
+def _class(kind: str, info: dict[str, Any]) -> Any:
+    """google-auth's class for a type, chosen as it would itself."""
+    from google.auth import aws, compute_engine, external_account_authorized_user, identity_pool, pluggable
+    from google.oauth2 import credentials, service_account
+
+    match kind:
+        case "gce":
+            return compute_engine.Credentials
+        case "authorized_user":
+            return credentials.Credentials
+        case "service_account":
+            return service_account.Credentials
+        case "external_account_authorized_user":
+            return external_account_authorized_user.Credentials
+    if info.get("subject_token_type") == _AWS_SUBJECT:
+        return aws.Credentials
+    return pluggable.Credentials if "executable" in info["credential_source"] else identity_pool.Credentials
 
 
 def _instance(line: Line, scopes: tuple[str, ...], facts: Facts, attempt: Attempt) -> tuple[tuple[str, ...], Facts]:

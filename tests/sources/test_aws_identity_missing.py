@@ -12,6 +12,8 @@ from broker.sources.aws_identity import found, opened
 from tests.fakes.sts import FakeSts, fault
 from tests.sources.aws_world import AwsHome, missing, role_profile, script, sso_profile
 
+HALF = {"Version": 1, "AccessKeyId": "ASIAHALF"}
+
 
 class TestNotFound:
     def test_nothing_at_all(self, aws_home: AwsHome):
@@ -56,14 +58,14 @@ class TestNotFound:
 
         assert missing("work").code == "SsoSessionExpired"
 
-    @pytest.mark.parametrize("printed", ["no JSON", {"Version": 2}, {"Version": 1, "AccessKeyId": "A"}, "[]"])
+    @pytest.mark.parametrize("printed", ["no JSON", {"Version": 2}, HALF, {**HALF, "SecretAccessKey": ""}, "[]"])
     def test_a_credential_process_that_prints_nonsense(self, aws_home: AwsHome, tmp_path: Path, printed: object):
         """Nothing that it printed is repeated."""
         aws_home.profile("p", credential_process=script(tmp_path, printed))
 
         error = missing("p")
 
-        assert error.code in {"CredentialRetrievalFailed", "IdentityUnusable"}
+        assert error.code in {"CredentialRetrievalFailed", "IdentityUnusable", "PartialCredentials"}
         assert "the profile p" in error.advice
 
     def test_a_credential_process_that_is_not_there(self, aws_home: AwsHome):

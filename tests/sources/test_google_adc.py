@@ -80,6 +80,15 @@ class TestSearch:
         assert "gcloud auth application-default login" in caught.value.advice
         assert "GOOGLE_APPLICATION_CREDENTIALS" in caught.value.advice
 
+    @pytest.mark.usefixtures("alone")
+    def test_a_user_without_a_home_has_no_login(self, monkeypatch: pytest.MonkeyPatch):
+        """A container may run with a uid that no account has."""
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+
+        with pytest.raises(IdentityMissing, match="does not exist"):
+            google_adc.search(None)
+
     def test_an_instance_is_known_by_its_metadata_server(self, alone: Path, node: FakeGoogle):
         """The last place of the search."""
         node.metadata.account = node.registry.service_account()
@@ -199,26 +208,6 @@ class TestFiles:
         found = read(tmp_path, LOGIN | {"quota_project_id": "filed"})
 
         assert (found.quota_project, found.billed) == ("told", "filed")
-
-    def test_a_file_that_lacks_a_secret_is_not_whole(self, tmp_path: Path):
-        """google-auth finds that out when it loads it."""
-        found = read(tmp_path, {"type": "authorized_user", "client_id": "i"})
-
-        with pytest.raises(IdentityMissing, match="not a whole authorized_user file"):
-            google_adc.credentials(found, ())
-
-    @pytest.mark.parametrize(
-        "key", [None, "", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
-    )
-    def test_a_key_that_is_none_is_not_whole(self, google: FakeGoogle, tmp_path: Path, key: str | None):
-        """Whatever cryptography makes of it."""
-        account = google.registry.service_account()
-        found = read(tmp_path, files.service_account(google, account, private_key=key))
-
-        with pytest.raises(IdentityMissing, match="not a whole service_account file"):
-            google_adc.credentials(found, ("s",))
-        with Line() as line, pytest.raises(IdentityMissing, match="not a whole service_account file"):
-            google_adc.id_credentials(found, "https://a.example", line)
 
 
 @pytest.mark.usefixtures("alone")

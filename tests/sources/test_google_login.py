@@ -83,6 +83,26 @@ class TestAccessToken:
         assert "canary" not in str(caught.value)
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
+    def test_a_file_that_lacks_a_secret_is_not_whole(self, tmp_path: Path):
+        """google-auth finds that out when it loads it."""
+        lacking = found(tmp_path, {"type": "authorized_user", "client_id": "i"})
+
+        with pytest.raises(IdentityMissing, match="not a whole authorized_user file"):
+            google_login.access_token(lacking, (CLOUD_PLATFORM,), Facts())
+
+    @pytest.mark.parametrize(
+        "pem", [None, "", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
+    )
+    def test_a_key_that_is_none_is_not_whole(self, google: FakeGoogle, tmp_path: Path, pem: str | None):
+        """Whatever cryptography makes of it."""
+        account = google.registry.service_account(WORKER)
+        broken = found(tmp_path, files.service_account(google, account, private_key=pem))
+
+        with pytest.raises(IdentityMissing, match="not a whole service_account file"):
+            google_login.access_token(broken, (CLOUD_PLATFORM,), Facts())
+        with pytest.raises(IdentityMissing, match="not a whole service_account file"):
+            google_login.id_token(broken, "https://a.example", Facts())
+
     def test_another_universe_is_refused(self, google: FakeGoogle, tmp_path: Path):
         """There google-auth signs tokens by itself, which nothing upstream has seen."""
         account = google.registry.service_account(WORKER)

@@ -1,0 +1,1 @@
+"""Speed and memory beside nginx, as ratios in one run; `python -m tests.bench`."""

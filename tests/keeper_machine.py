@@ -1,0 +1,253 @@
+"""The promises of a lease as a state machine over any keeper, the real one or a mutant.
+
+The model beside it is small and knows more than the keeper can: when upstream really answered. A lease that it knows to
+be over must not be held; one that is surely good must be.
+"""
+
+import math
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from broker.errors import BrokerError, Denied, Malformed, NotReady, Throttled, Unreachable
+from broker.events import LeaseEvicted, LeaseMinted, MintFailed, OlderLease
+from broker.model import Facts, Minted, Value
+from tests.leaping import EPOCH, START
+from tests.made import a_rendered, a_role, keys
+
+HAIR = 1e-6  # what floating point may lose
+DAY = 86_400.0
+
+jitters = st.sampled_from([-1.0, -0.5, 0.0, 0.7, 1.0])
+pauses = st.one_of(
+    st.sampled_from([0.0, 0.5, 2.0, 15.0, 29.0, 31.0, 100.0, 900.0, 3569.0, 3571.0, 2 * DAY]), st.floats(0, 4000)
+)
+mint_times = st.sampled_from([0.0, 0.2, 3.0, 20.0, 400.0, 4000.0])  # a machine may sleep in the middle of a mint
+lifetimes = st.one_of(
+    st.sampled_from([3600.0, 900.0, 90.0, 43_200.0]),
+    st.sampled_from([-5.0, 0.0, 29.0, 30.0, 31.0, 401 * DAY, math.inf, math.nan]),
+    st.floats(1, 50_000),
+)
+patience = st.one_of(st.none(), st.sampled_from([-1.0, 0.0, 7.0, 120.0, 86_400.0]))
+shares = st.sampled_from([0.0, 0.5, 1.0])
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A lease as the model knows it: it truly ends at `end`; by what the keeper sees, from `soonest` to `latest`."""
+
+    value: Value
+    expires_at: float
+    serial: int
+    soonest: float
+    end: float
+    latest: float
+
+
+class KeeperMachine(RuleBasedStateMachine):
+    """Time passes, mints begin, come home and fail. `module` is where the keeper is from."""
+
+    module: ModuleType
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = START
+        self.jitter = 0.0
+        self.evicts = True
+        self.keeper = self._keeper("evict")
+        self.began: float | None = None
+        self.known: Known | None = None
+        self.serial = self.failures = self.denials = 0
+        self.handed: set[tuple[str | None, int | None]] = set()
+        self.due = (START, START)
+
+    def _keeper(self, on_denied: str) -> Any:
+        rendered = a_rendered(a_role(on_denied=on_denied))
+        return self.module.Keeper(rendered, self.now, lambda: self.jitter)
+
+    @precondition(lambda self: self.serial == self.failures == 0 and self.began is None and self.evicts)
+    @rule()
+    def keeps_on_denial(self) -> None:
+        self.evicts = False
+        self.keeper = self._keeper("keep")
+        self.due = (self.now, self.now)
+
+    @rule(seconds=pauses)
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: not self.keeper.in_flight and self.keeper.due > self.now)
+    @rule()
+    def falls_due(self) -> None:
+        self.now = self.keeper.due
+
+    @precondition(lambda self: self.began is None)
+    @rule()
+    def begins(self) -> None:
+        self.keeper.begin()
+        self.began = self.now
+        self.due = (math.inf, math.inf)
+
+    @precondition(lambda self: self.began is not None)
+    @rule()
+    def never_begins_twice(self) -> None:
+        with pytest.raises(RuntimeError):
+            self.keeper.begin()
+
+    @rule(uid=st.integers(1, 3))
+    def is_handed(self, uid: int) -> None:
+        if self.keeper.held(self.now) is not None:
+            self.keeper.handed.add((None, uid))
+            self.handed.add((None, uid))
+
+    @precondition(lambda self: self.began is not None)
+    @rule(took=mint_times, lifetime=lifetimes, share=shares, jitter=jitters)
+    def comes_home(self, took: float, lifetime: float, share: float, jitter: float) -> None:
+        self._comes_home(took, lambda _: lifetime, share, jitter)
+
+    @precondition(lambda self: self.began is not None and self.known is not None)
+    @rule(took=mint_times, share=shares, jitter=jitters)
+    def is_handed_on_again(self, took: float, share: float, jitter: float) -> None:
+        end = self.known.end if self.known else 0.0
+        self._comes_home(took, lambda answered: end - answered, share, jitter)
+
+    @precondition(lambda self: self.began is not None)
+    @rule(took=mint_times, kind=st.sampled_from([Throttled, Unreachable, NotReady]), asked=patience, jitter=jitters)
+    def fails(self, took: float, kind: type[BrokerError], asked: float | None, jitter: float) -> None:
+        self.now, self.jitter = self.now + took, jitter
+        error, began = kind("advice", code="Code", retry_after=asked), self._landed()
+        self._has_failed(self.keeper.failed(error, began, self.now), error, began)
+
+    @precondition(lambda self: self.began is not None)
+    @rule(took=mint_times, jitter=jitters)
+    def is_denied(self, took: float, jitter: float) -> None:
+        self.now, self.jitter = self.now + took, jitter
+        error, began = Denied("advice", retry_after=7.0), self._landed()
+        self._has_failed(self.keeper.failed(error, began, self.now), error, began)
+
+    def _landed(self) -> float:
+        began, self.began = self.began, None
+        assert began is not None
+        return began
+
+    def _comes_home(self, took: float, life: Any, share: float, jitter: float) -> None:
+        self.now, self.jitter = self.now + took, jitter
+        began = self._landed()
+        answered = began + share * (self.now - began)
+        lifetime = life(answered)
+        end = answered + lifetime
+        value, facts = keys(f"{self.now}-{self.serial}"), Facts(arn=f"arn {self.serial}")
+        expires_at = EPOCH + end - START
+        events = self.keeper.minted(Minted(value, expires_at, lifetime, facts), began, self.now, EPOCH)
+        if not (began + lifetime - self.now > 30 and lifetime < 400 * DAY):
+            self._has_failed(events, Malformed(""), began)
+            return
+        known = Known(value, expires_at, self.serial + 1, began + lifetime, end, self.now + lifetime)
+        self.failures = self.denials = 0
+        if self._must_stay(known) or (not self._must_go(known) and isinstance(events[0], OlderLease)):
+            self._stays(events, began)
+        else:
+            self._is_replaced(events, known, facts, began)
+
+    def _servable(self) -> bool:
+        return self.known is not None and self.known.soonest - self.now > 30
+
+    def _must_stay(self, new: Known) -> bool:
+        return self._servable() and self.known is not None and new.end <= self.known.end + HAIR
+
+    def _must_go(self, new: Known) -> bool:
+        return not self._servable() or self.known is None or new.soonest > self.known.latest + 1 + HAIR
+
+    def _stays(self, events: Any, began: float) -> None:
+        assert self.known is not None
+        assert events == (OlderLease("train", self.now - began),)
+        lefts = (self.known.soonest - self.now, self.known.latest - self.now)
+        self.due = (self.now + max(15.0, lefts[0] / 2), self.now + max(15.0, lefts[1] / 2))
+
+    def _is_replaced(self, events: Any, new: Known, facts: Facts, began: float) -> None:
+        self.serial, self.known, self.handed = new.serial, new, set()
+        assert events == (LeaseMinted("train", new.serial, new.expires_at, self.now - began, facts),)
+        half = (new.soonest - began) / 2
+        soonest = self.now + 1
+        self.due = (max(soonest, began + 0.9 * half), max(soonest, began + 1.1 * half))
+
+    def _has_failed(self, events: Any, error: BrokerError, began: float) -> None:
+        self.failures += 1
+        if isinstance(error, Denied):
+            self.denials += 1
+            self.due = (self.now + 30, self.now + 30)
+        else:
+            longest = min(60.0, 2.0 ** (self.failures - 1))
+            asked = self.now + min(error.retry_after or 0.0, 300.0)
+            self.due = (max(self.now + longest / 2, asked), max(self.now + longest, asked))
+        evicted: tuple[object, ...] = ()
+        if self.denials > 1 and self.known is not None and self.evicts:
+            evicted, self.known = (LeaseEvicted("train", self.known.serial),), None
+        failed = events[0]
+        assert isinstance(failed, MintFailed)
+        assert (failed.code, failed.transient) == (error.code, not isinstance(error, Denied))
+        assert (failed.held, failed.took) == (self._servable(), self.now - began)
+        assert math.isclose(self.now + failed.retry_in, self.keeper.due)
+        assert events[1:] == evicted
+        assert self.keeper.error is not None
+        assert self.keeper.error.code == error.code
+
+    @invariant()
+    def nothing_is_held_past_its_true_end(self) -> None:
+        held = self.keeper.held(self.now)
+        if held is None:
+            return
+        assert self.known is not None
+        assert self.now < self.known.end - 30 + HAIR
+        assert (held.value, held.expires_at, held.serial) == (
+            self.known.value,
+            self.known.expires_at,
+            self.known.serial,
+        )
+
+    @invariant()
+    def what_is_good_is_held_whatever_fails(self) -> None:
+        if self.known is not None and self.known.soonest - self.now > 30 + HAIR:
+            assert self.keeper.held(self.now) is not None
+
+    @invariant()
+    def one_mint_at_most_is_in_flight(self) -> None:
+        assert self.keeper.in_flight == (self.began is not None)
+
+    @invariant()
+    def the_next_one_is_due_in_time(self) -> None:
+        soonest, latest = self.due
+        assert soonest - HAIR <= self.keeper.due <= latest + HAIR
+
+    @invariant()
+    def it_rests_after_a_failure_only(self) -> None:
+        resting = self.failures > 0 and self.began is None and self.keeper.due > self.now
+        assert self.keeper.resting(self.now) == resting
+        assert (self.keeper.failures, self.keeper.error is None) == (self.failures, self.failures == 0)
+
+    @invariant()
+    def who_has_had_a_lease_is_known_while_it_lasts(self) -> None:
+        assert self.keeper.handed == self.handed
+
+
+def run_machine(module: ModuleType, examples: int = 200, steps: int = 30) -> None:
+    """Hold the keeper of a module to all this. Always the same runs; no shrinking: a mutant needs no small example."""
+    machine = type("Machine", (KeeperMachine,), {"module": module})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False,
+            print_blob=False,
+        ),
+    )
