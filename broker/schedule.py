@@ -7,7 +7,6 @@ FIRST_RETRY = 1.0
 LONGEST_RETRY = 60.0
 LONGEST_PATIENCE = 300.0  # an upstream Retry-After is honoured up to this
 DENIED_RETRY = 30.0
-SAME_AGAIN = 15.0  # a session whose owner has not renewed it yet is asked for again no sooner than this
 
 
 def refresh_at(began: float, ends: float, jitter: float) -> float:
@@ -17,8 +16,8 @@ def refresh_at(began: float, ends: float, jitter: float) -> float:
 
 
 def same_again_at(now: float, ends: float) -> float:
-    """Upstream gave the session it already has: ask again at half of what is left."""
-    return now + max(SAME_AGAIN, (ends - now) / 2)
+    """Upstream gave what is held already: ask again at half of what is left, which is 15 s or more (SERVE_FLOOR)."""
+    return now + (ends - now) / 2
 
 
 def retry_in(failures: int, jitter: float, asked: float | None = None) -> float:

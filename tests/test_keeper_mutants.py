@@ -12,7 +12,11 @@ from tests.mutants import Mutant, compiled
 IN_KEEPER = [
     ("serves without a floor", "lease.ends - now > schedule.SERVE_FLOOR", "lease.ends > now"),
     ("never stops serving", "is not None and lease.ends - now > schedule.SERVE_FLOOR else", "is not None else"),
-    ("stops serving at half of the life", "> schedule.SERVE_FLOOR else None", "> (lease.ends - lease.began) / 2 else None"),
+    (
+        "stops serving at half of the life",
+        "> schedule.SERVE_FLOOR else None",
+        "> (lease.ends - lease.began) / 2 else None",
+    ),
     ("counts the life from the landing", "ends = began + minted.lifetime", "ends = now + minted.lifetime"),
     ("takes what is about to expire", "ends - now > schedule.SERVE_FLOOR and", "ends > now and"),
     ("takes the year 9999", " and minted.lifetime < LONGEST_LIFE", ""),
@@ -25,33 +29,77 @@ IN_KEEPER = [
     ("the same session is asked for without a pause", "schedule.same_again_at(now, held.ends)", "now"),
     ("the same session is never asked for again", "schedule.same_again_at(now, held.ends)", "held.ends + 60"),
     ("a failure counts as still in flight", 'evicts it."""\n        self.in_flight = False', 'evicts it."""'),
-    ("a success counts as still in flight", "        self.in_flight = False\n        self.failures = self", "        self.failures = self"),
+    (
+        "a success counts as still in flight",
+        "        self.in_flight = False\n        self.failures = self",
+        "        self.failures = self",
+    ),
     ("begins a second time", "if self.in_flight:", "if False:"),
     ("is due while in flight", "        self.due = NEVER\n", ""),
-    ("a failed mint clears the lease", "        self.error = error\n", "        self.error = error\n        self.lease = None\n"),
-    ("a failed mint shortens the lease", "        self.failures += 1\n", "        self.failures += 1\n        self._ends_by = self.lease and self.lease.ends - 900 or 0.0\n        self.lease = None if self.lease and self.lease.ends - now < 900 else self.lease\n"),
-    ("a success forgets no failures", "self.failures = self.denials = 0\n        self.error", "self.denials = 0\n        self.error"),
-    ("a success forgets no denials", "self.failures = self.denials = 0\n        self.error", "self.failures = 0\n        self.error"),
+    (
+        "a failed mint clears the lease",
+        "        self.error = error\n",
+        "        self.error = error\n        self.lease = None\n",
+    ),
+    (
+        "a failed mint shortens the lease",
+        "        self.failures += 1\n",
+        "        self.failures += 1\n        self._ends_by = self.lease and self.lease.ends - 900 or 0.0\n        self.lease = None if self.lease and self.lease.ends - now < 900 else self.lease\n",
+    ),
+    (
+        "a success forgets no failures",
+        "self.failures = self.denials = 0\n        self.error",
+        "self.denials = 0\n        self.error",
+    ),
+    (
+        "a success forgets no denials",
+        "self.failures = self.denials = 0\n        self.error",
+        "self.failures = 0\n        self.error",
+    ),
     ("a success keeps the last error", "        self.error = None\n        took", "        took"),
     ("a lease keeps the serial of the last", "        self._serial += 1\n", "        self._serial = 1\n"),
     ("a new lease counts as handed already", "        self.handed = set()\n        self.due", "        self.due"),
-    ("mixes the value of one with the expiry of another", "minted.expires_at, began, ends, minted.facts)\n        self.handed", "(self.lease or minted).expires_at, began, ends, minted.facts)\n        self.handed"),
-    ("refreshes at 0.9 of the life", "schedule.refresh_at(began, ends, self._jitter())", "began + 0.9 * (ends - began)"),
-    ("refreshes without jitter the wrong way", "schedule.refresh_at(began, ends, self._jitter())", "schedule.refresh_at(began, ends, 2.0)"),
-    ("may refresh at once, again and again", "max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()))", "schedule.refresh_at(began, ends, self._jitter())"),
+    (
+        "mixes the value of one with the expiry of another",
+        "minted.expires_at, began, ends, minted.facts)\n        self.handed",
+        "(self.lease or minted).expires_at, began, ends, minted.facts)\n        self.handed",
+    ),
+    (
+        "refreshes at 0.9 of the life",
+        "schedule.refresh_at(began, ends, self._jitter())",
+        "began + 0.9 * (ends - began)",
+    ),
+    (
+        "refreshes without jitter the wrong way",
+        "schedule.refresh_at(began, ends, self._jitter())",
+        "schedule.refresh_at(began, ends, 2.0)",
+    ),
+    (
+        "may refresh at once, again and again",
+        "max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()))",
+        "schedule.refresh_at(began, ends, self._jitter())",
+    ),
     ("does not count failures", "        self.failures += 1\n", "        self.failures = 1\n"),
     ("ignores Retry-After", "self._jitter(), error.retry_after)", "self._jitter())"),
-    ("retries a denial like any failure", "wait = schedule.DENIED_RETRY", "wait = schedule.retry_in(self.failures, self._jitter())"),
+    (
+        "retries a denial like any failure",
+        "wait = schedule.DENIED_RETRY",
+        "wait = schedule.retry_in(self.failures, self._jitter())",
+    ),
     ("never retries a denial", "self.due = now + wait", "self.due = now + wait if error.transient else NEVER"),
     ("evicts at the first denial", "self.denials > 1", "self.denials > 0"),
     ("never evicts", "self.denials > 1", "self.denials > 1000"),
     ("evicts by failures", "if self.denials > 1", "if self.failures > 1"),
     ("evicts what is to be kept", ' or self.rendered.credential.on_denied == "keep"', ""),
-    ("tells of an eviction and does nothing", "serial, self.lease = self.lease.serial, None", "serial = self.lease.serial"),
+    (
+        "tells of an eviction and does nothing",
+        "serial, self.lease = self.lease.serial, None",
+        "serial = self.lease.serial",
+    ),
     ("rests for ever after a failure", "and not self.in_flight and self.due > now", "and not self.in_flight"),
     ("never rests", "return self.failures > 0 and", "return False and"),
     ("rests without a failure", "return self.failures > 0 and", "return"),
-]  # fmt: skip
+]
 
 IN_SCHEDULE = [
     ("serves below the floor of 30 s", "SERVE_FLOOR = 30.0", "SERVE_FLOOR = 5.0"),
@@ -60,7 +108,11 @@ IN_SCHEDULE = [
     ("does not spread", "half * (1 + SPREAD * jitter)", "half * 1.0"),
     ("refreshes at the end of the life", "half = (ends - began) / 2", "half = ends - began"),
     ("refreshes at a tenth of the life", "half = (ends - began) / 2", "half = (ends - began) / 10"),
-    ("backs off without a cap", "min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(failures - 1, 16))", "FIRST_RETRY * 2.0 ** min(failures - 1, 16)"),
+    (
+        "backs off without a cap",
+        "min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(failures - 1, 16))",
+        "FIRST_RETRY * 2.0 ** min(failures - 1, 16)",
+    ),
     ("does not back off", "2.0 ** min(failures - 1, 16)", "1.0"),
     ("starts to back off one late", "min(failures - 1, 16)", "min(failures, 16)"),
     ("retries in step with everybody", "(0.75 + 0.25 * jitter)", "1.0"),
@@ -69,9 +121,9 @@ IN_SCHEDULE = [
     ("believes any Retry-After", "min(asked, LONGEST_PATIENCE)", "asked"),
     ("believes that it may come at once", "max(backoff, min(asked, LONGEST_PATIENCE))", "min(asked, LONGEST_PATIENCE)"),
     ("asks a denier every second", "DENIED_RETRY = 30.0", "DENIED_RETRY = 1.0"),
-    ("asks a dying session's owner every second", "max(SAME_AGAIN, (ends - now) / 2)", "max(1.0, (ends - now) / 2)"),
-    ("waits out a session's whole life", "(ends - now) / 2", "(ends - now)"),
-]  # fmt: skip
+    ("waits out a session's whole life", "now + (ends - now) / 2", "ends"),
+    ("asks for the same session every second", "now + (ends - now) / 2", "now + 1"),
+]
 
 MUTANTS = [
     *(Mutant(name, keeper, old, new) for name, old, new in IN_KEEPER),
@@ -92,7 +144,7 @@ class TestMutants:
     @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
     def test_a_mutant_breaks_a_promise(self, mutant: Mutant):
         """A state machine that lets one live would not notice the day that somebody writes it."""
-        with pytest.raises((AssertionError, RuntimeError, TypeError, AttributeError)):
+        with pytest.raises((AssertionError, RuntimeError)):
             run_machine(keeper_with(mutant))
 
     def test_a_copy_without_a_mistake_breaks_none(self):
