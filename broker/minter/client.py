@@ -16,7 +16,7 @@ from broker.errors import BrokerError, MintError, Unreachable
 from broker.events import Event, MinterLost
 from broker.minter import frames
 
-DEADLINE = 20.0
+DEADLINE = 30.0  # two regions of STS may stay silent before the third answers
 IDLE = 60.0
 SIZE = 4
 

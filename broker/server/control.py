@@ -20,7 +20,7 @@ from broker.server.issuer import Issuer
 from broker.server.sockets import peer_uid
 from broker.waiting import Landing
 
-COLD_WAIT = 25.0  # a command waits for a mint as long as one may take
+COLD_WAIT = 35.0  # a command waits for a mint as long as one may take
 _NO_STORE = {"Cache-Control": "no-store"}
 _T = TypeVar("_T")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -95,8 +95,11 @@ class Control:
     async def _refresh(self, request: web.Request) -> web.Response:
         account, order = await self._asking(request), await _body(request, api.RefreshOrder)
         code = Secret(order.mfa_code) if order.mfa_code else None
-        flights = self._clerk.refresh(account, request.match_info["name"], code)
-        await asyncio.wait_for(asyncio.gather(*map(_landed, flights)), COLD_WAIT)
+        flights = self._clerk.refresh(account, request.match_info["name"], code, order.callers)
+        try:
+            await asyncio.wait_for(asyncio.gather(*map(_landed, flights)), COLD_WAIT)
+        except TimeoutError:
+            raise NotReady("upstream has not answered yet; see credbroker status", retry_after=5.0) from None
         for flight in flights:
             if flight.error is not None:
                 raise flight.error

@@ -128,13 +128,8 @@ def _ask_in(region: str, session: "Session", question: _Question) -> Answer:
 
 
 def _client(session: "Session", endpoint_url: str | None, region: str, keys: AwsKeys | None) -> "BaseClient":
-    from botocore import UNSIGNED
-    from botocore.config import Config
-
-    if keys is None:
-        return session.create_client(
-            "sts", region, endpoint_url=endpoint_url, config=Config(signature_version=UNSIGNED)
-        )
+    # AssumeRoleWithWebIdentity goes unsigned; but without any keys botocore would search for some first.
+    keys = keys or AwsKeys("unsigned", Secret("unsigned"), Secret(""))
     return session.create_client(
         "sts",
         region,

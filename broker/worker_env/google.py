@@ -54,6 +54,7 @@ def google_environment(plane: Plane, grant: GoogleGrant) -> Environment:
         ("METADATA_SERVER_DETECTION", "assume-present"),  # Node
         ("GOOGLE_API_ENABLE_RUNTIME_BOUND_TOKEN", "false"),
         ("CLOUDSDK_CONFIG", empty),  # a stray ADC file beats the metadata server
+        ("GOOGLE_GCLOUD_ADC_PATH_OVERRIDE", f"{empty}/none.json"),  # google-cloud-cpp (pyarrow) looks for it by itself
     ]
     if grant.project:
         variables.append(("GOOGLE_CLOUD_PROJECT", grant.project))

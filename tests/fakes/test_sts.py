@@ -1,6 +1,7 @@
 """The fake STS refuses what AWS refuses: asked by botocore, which knows nothing of it."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,6 +21,16 @@ from tests.fakes.sts_world import Role, StsKey, World
 TRAIN = "arn:aws:iam::123456789012:role/train"
 NEXT = "arn:aws:iam::123456789012:role/team/next"
 ALICE = ("AKIAFAKEALICE0000001", "alice/secret+key", None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch):
+    """Neither its AWS profiles nor its proxies."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
 
 
 @pytest.fixture

@@ -114,6 +114,7 @@ class TestFaults:
         error = refused(sts, Fault(body=endless()))
 
         assert isinstance(error, Malformed)
+        assert "without end" in error.advice
         assert next(sent) < 1000, "it was read on and on"
 
     def test_an_endpoint_that_accepts_and_says_nothing_times_out(self, sts: FakeSts, monkeypatch: pytest.MonkeyPatch):

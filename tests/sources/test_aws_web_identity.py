@@ -13,7 +13,7 @@ from broker.sources.aws_specs import WebIdentity
 from tests.fakes.moto_process import Moto
 from tests.fakes.sts import FakeSts
 from tests.fakes.sts_world import Role, World, web_token
-from tests.sources.aws_world import POLICY, READ_ONLY, TRAIN
+from tests.sources.aws_world import POLICY, READ_ONLY, TRAIN, AwsHome
 
 
 @pytest.mark.usefixtures("aws_home")
@@ -39,6 +39,14 @@ class TestWebIdentity:
         first, second = (call.form["WebIdentityToken"] for call in sts.calls)
         assert first != second
         assert all("authorization" not in call.headers for call in sts.calls)
+
+    def test_no_other_identity_is_looked_for(self, aws_home: AwsHome, cluster: World, tmp_path: Path):
+        """A broken profile, or a metadata server that does not answer, is none of this role's business."""
+        file = tmp_path / "token"
+        file.write_text(web_token(cluster, "system:pod", time.time() + 600))
+        aws_home.profile(credential_process="/nowhere/at/all")
+        with FakeSts(cluster) as sts:
+            assert aws.web_identity(self.spec(sts, file), Given()).facts.account == "123456789012"
 
     def test_policies_narrow_it(self, cluster: World, tmp_path: Path):
         """As they do for any assumed role."""

@@ -29,6 +29,7 @@ GOOGLE_TABLE = {
     "GOOGLE_CLOUD_PROJECT": "my-project",
     "GOOGLE_CLOUD_QUOTA_PROJECT": "my-quota",
     "CLOUDSDK_CONFIG": f"{FOLDER}/gcloud",
+    "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE": f"{FOLDER}/gcloud/none.json",
     "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": f"{FOLDER}/google-token",
     "CLOUDSDK_AUTH_ACCESS_TOKEN": ACCESS,
 }
@@ -75,7 +76,8 @@ class TestTheTable:
         environment = worker_environment(WORKER, {})
         named = {value for value in variables(environment).values() if value.startswith(FOLDER)}
 
-        assert named == {*files(environment), f"{FOLDER}/gcloud"}
+        # none.json must not be there: it is where google-cloud-cpp is told to find nothing.
+        assert named == {*files(environment), f"{FOLDER}/gcloud", f"{FOLDER}/gcloud/none.json"}
         assert environment.folders == (FOLDER, f"{FOLDER}/gcloud")
         assert files(environment)[f"{FOLDER}/token"] == HEADER
 

@@ -27,6 +27,16 @@ class TestWarnings:
         """As --private-home gives it."""
         assert warnings(ENVIRON, str(tmp_path)) == ()
 
+    def test_keys_under_home_are_named_for_who_reads_them_all_the_same(self, tmp_path: Path):
+        """polars' own code looks there whatever AWS_SHARED_CREDENTIALS_FILE says."""
+        (tmp_path / ".aws").mkdir()
+        (tmp_path / ".aws" / "credentials").write_text("[default]\n")
+
+        (warning,) = warnings(ENVIRON, str(tmp_path))
+
+        assert "polars" in warning
+        assert "--private-home" in warning
+
     def test_a_worker_without_google_may_use_its_own(self, tmp_path: Path):
         """Nothing is shadowed."""
         assert warnings({}, str(with_adc(tmp_path))) == ()
@@ -34,7 +44,7 @@ class TestWarnings:
     def test_what_the_variables_cover_is_not_mentioned(self, tmp_path: Path):
         """A warning each time is read no time."""
         (tmp_path / ".aws").mkdir()
-        (tmp_path / ".aws" / "credentials").write_text("[default]\n")
+        (tmp_path / ".aws" / "config").write_text("[default]\n")
         (tmp_path / ".boto").write_text("[Credentials]\n")
 
         assert warnings(ENVIRON, str(tmp_path)) == ()
