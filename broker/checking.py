@@ -84,15 +84,17 @@ class Checker:
 
     async def _mint_now(self, rendered: Rendered) -> frames.Brought:
         base = (await self._mint(rendered.base)).minted.value if rendered.base else None
-        code = None
-        if getattr(rendered.spec, "mfa_serial", None):
-            code = Secret(self._ask_code(rendered.label))
-        ask = Ask(
-            credential=rendered.label,
-            facts=rendered.facts,
-            generation=self._book.config.generation,
-            given=Given(base=base, mfa_code=code),
-        )
+        if not getattr(rendered.spec, "mfa_serial", None):
+            try:
+                return await self._who(rendered, Given(base=base))
+            except IdentityMissing as error:
+                if error.code != "MfaRequired":  # by the profile that the identity is found in
+                    raise
+        return await self._who(rendered, Given(base=base, mfa_code=Secret(self._ask_code(rendered.label))))
+
+    async def _who(self, rendered: Rendered, given: Given) -> frames.Brought:
+        generation = self._book.config.generation
+        ask = Ask(credential=rendered.label, facts=rendered.facts, generation=generation, given=given)
         brought = await self._pool.call(frames.Call(do="who", ask=ask))
         assert isinstance(brought, frames.Brought)
         return brought

@@ -117,9 +117,10 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefreshOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """Mint anew now; `mfa_code` where the credential asks for one."""
+    """Mint anew now: what the asking user may see, or only as these callers get it. A code is good for one mint."""
 
     mfa_code: str | None = None
+    callers: tuple[str, ...] = ()
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

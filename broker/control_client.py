@@ -29,6 +29,10 @@ DAEMON_ACCOUNT = "credbroker"
 PATIENCE = 60.0
 LONGEST_ANSWER = 8 << 20
 LONGEST_TOKEN = 4096
+_OVER = (
+    "this worker's token is over (it expired or was revoked, or its broker was restarted): start the command by "
+    "`credbroker exec` again, or take a new environment from `credbroker env`"
+)
 
 _T = TypeVar("_T")
 
@@ -39,11 +43,16 @@ class UnknownHere(BrokerError):
     exit_status = 4
 
 
-class Client:
-    """Asks one daemon."""
+class Untrusted(NoDaemon):
+    """Somebody listens there who is neither the user nor the daemon."""
 
-    def __init__(self, path: str) -> None:
+
+class Client:
+    """Asks one daemon. `patience` is how many seconds an answer may take."""
+
+    def __init__(self, path: str, patience: float = PATIENCE) -> None:
         self.path = path
+        self._patience = patience
 
     def get(self, path: str, kind: type[_T]) -> _T:
         """GET, decoded as `kind`. Raises NoDaemon, or the error that the daemon answered."""
@@ -59,13 +68,15 @@ class Client:
 
     def lease(self, name: str) -> dict[str, str]:
         """A lease as environment variables and `expires_at`."""
-        return self.get(f"/lease/{quote(name, safe='')}", dict[str, str])
+        return self.get(f"/lease/{quoted(name)}", dict[str, str])
 
-    def answers(self) -> bool:
-        """Whether a daemon that may be trusted listens there."""
-        with contextlib.suppress(BrokerError), contextlib.closing(self._connect()):
-            return True
-        return False
+    def refresh(self, name: str, order: api.RefreshOrder) -> list[api.LeaseRow]:
+        """Mint anew, now."""
+        return self.post(f"/refresh/{quoted(name)}", order, list[api.LeaseRow])
+
+    def knock(self) -> None:
+        """Raises NoDaemon, with the reason alone, unless a daemon that may be trusted listens there."""
+        self._connect().close()
 
     @contextlib.contextmanager
     def held(self, order: api.WorkerOrder) -> Iterator[tuple[api.Worker, int]]:
@@ -82,31 +93,30 @@ class Client:
             return _exchange(connection, method, path, body).read(LONGEST_ANSWER)
 
     def _connect(self) -> "_Connection":
-        connection = _Connection(self.path)
+        connection = _Connection(self.path, self._patience)
         try:
             connection.connect()
         except OSError as error:
+            connection.close()
             raise NoDaemon(f"no daemon answers at {self.path}: {error.strerror or error}") from None
         assert connection.sock is not None
         listener = peer_uid(connection.sock)
         if listener not in trusted():
             connection.close()
-            raise NoDaemon(
-                f"{self.path} is held by uid {listener}, who is neither you nor the daemon: nothing was sent"
-            )
+            raise Untrusted(f"{self.path} is held by {_stranger(listener)}: nothing was sent")
         return connection
 
 
 class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
+    def __init__(self, path: str, patience: float) -> None:
+        super().__init__("localhost", timeout=patience)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
@@ -125,14 +135,17 @@ def candidates(explicit: str | None, environ: Mapping[str, str], configured: str
 
 
 def find(explicit: str | None, environ: Mapping[str, str], configured: str | None = None) -> Client:
-    """The first daemon that answers. Raises NoDaemon, naming where one was looked for."""
-    looked = list(dict.fromkeys(candidates(explicit, environ, configured)))
-    for path in looked:
+    """The first daemon that answers. Raises NoDaemon, with each place where one was looked for and what is there."""
+    told = ["no daemon answers: start one with `credbroker serve`, or name its --socket; looked at"]
+    for path in dict.fromkeys(candidates(explicit, environ, configured)):
         client = Client(path)
-        if client.answers():
+        try:
+            client.knock()
+        except NoDaemon as error:
+            told.append(f"  {error.advice.removeprefix('no daemon answers at ')}")
+        else:
             return client
-    places = ", ".join(looked)
-    raise NoDaemon(f"no daemon answers (looked at {places}); start one with `credbroker serve`, or name its --socket")
+    raise NoDaemon("\n".join(told))
 
 
 def trusted() -> frozenset[int]:
@@ -146,9 +159,17 @@ def check_port(worker: api.Worker) -> None:
     """Raises NoDaemon where somebody else holds the worker port that the daemon named."""
     owner = tcp_listener_owner(Address(worker.host, worker.port))
     if owner is not None and owner not in trusted():
-        raise NoDaemon(
-            f"port {worker.port} is held by uid {owner}, who is neither you nor the daemon: nothing was sent"
-        )
+        raise Untrusted(f"port {worker.port} is held by {_stranger(owner)}: nothing was sent")
+
+
+def quoted(name: str) -> str:
+    """A name as one segment of a path, whatever was typed."""
+    return quote(name, safe="")
+
+
+def _stranger(uid: int | None) -> str:
+    who = "a user that the kernel does not name" if uid is None else f"uid {uid}"
+    return f"{who}, who is neither you nor the daemon"
 
 
 class WorkerPlane(msgspec.Struct, frozen=True):
@@ -162,10 +183,12 @@ class WorkerPlane(msgspec.Struct, frozen=True):
         """A lease as environment variables and `expires_at`; asked again for `patience` seconds while there is none."""
         until = time.monotonic() + patience
         while True:
-            status, body = self._ask(f"/env/{quote(name, safe='')}")
+            status, body = self._ask(f"/env/{quoted(name)}")
             if status == http.client.OK:
                 return _decoded(body, dict[str, str])
             error = _problem(status, body)
+            if status == http.client.UNAUTHORIZED:
+                error.advice = _OVER
             if error.code != "NotReady" or time.monotonic() > until:
                 raise error
 
@@ -176,7 +199,7 @@ class WorkerPlane(msgspec.Struct, frozen=True):
                 response = connection.getresponse()
                 return response.status, response.read(LONGEST_ANSWER)
             except (OSError, http.client.HTTPException) as error:
-                raise NoDaemon(f"the broker of this worker does not answer: {error}") from None
+                raise NoDaemon(f"the broker of this worker does not answer: {_reason(error)}") from None
 
 
 def as_worker(environ: Mapping[str, str]) -> WorkerPlane | None:
@@ -194,10 +217,16 @@ def _exchange(connection: _Connection, method: str, path: str, body: bytes | Non
         connection.request(method, path, body)
         response = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
-        raise NoDaemon(f"the daemon did not answer: {error}") from None
+        raise NoDaemon(f"the daemon did not answer: {_reason(error)}") from None
     if response.status >= http.client.BAD_REQUEST:
         raise _problem(response.status, response.read(LONGEST_ANSWER))
     return response
+
+
+def _reason(error: OSError | http.client.HTTPException) -> str:
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    return getattr(error, "strerror", None) or f"it hung up ({type(error).__name__})"
 
 
 def _problem(status: int, body: bytes) -> BrokerError:

@@ -98,6 +98,7 @@ class Daemon:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN):
                 await self._plane.drained()
+        self._plane.cut()
         await self._stack.aclose()
 
     async def run(self) -> None:

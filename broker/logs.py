@@ -41,6 +41,11 @@ def configure(level: str = "info", *, plain: bool | None = None) -> None:
     logging.basicConfig(level=max(LEVELS[level], logging.INFO), stream=sys.stderr, format="%(levelname)s %(message)s")
 
 
+def hush() -> None:
+    """Say nothing until `configure`."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 def listen(event: Event) -> None:
     """The line of the log that an event deserves, if any."""
     log = structlog.get_logger()

@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
-from broker.errors import BrokerError, NotReady, Unreachable
+from broker.errors import BrokerError, Denied, IdentityMissing, NotReady, Unreachable
 from broker.events import Event
 from broker.keeper import NEVER, Keeper
 from broker.model import Given, Minted
@@ -116,7 +116,22 @@ class Rounds:
             flight = self._flights[key] = Flight(keeper, mfa_code)
             keeper.begin()
             self._board(flight)
+        elif mfa_code is not None:
+            flight.mfa_code = mfa_code  # it may not have taken off yet
         return flight
+
+    def start_with_code(self, keeper: Keeper, mfa_code: Secret) -> Flight:
+        """The flight of a keeper, with those that it chains from where they are not held: one of them needs the code.
+
+        It goes to the first mint of the chain that is configured to need one, else to the very first, whose identity
+        may be a profile that does.
+        """
+        chain = [keeper]
+        while (base := chain[0].rendered.base) and self.keeper(base).held(self._clock.now()) is None:
+            chain.insert(0, self.keeper(base))
+        needing = (link for link in chain if getattr(link.rendered.spec, "mfa_serial", None))
+        taker = next(needing, chain[0])
+        return [self.start(link, mfa_code if link is taker else None) for link in chain][-1]
 
     async def run(self) -> None:
         """Mint what falls due until cancelled."""
@@ -196,7 +211,7 @@ class Rounds:
         try:
             minted = await self._mint(rendered, given)
         except BrokerError as refusal:
-            error = refusal
+            error = refusal if flight.mfa_code is None else _perhaps_mistyped(refusal)
         except Exception as bug:  # noqa: BLE001 - a flight that never lands would leave its lease to die
             error = Unreachable(f"the mint failed inside credbroker ({type(bug).__name__})")
         self._land(flight, minted, error, began)
@@ -213,6 +228,15 @@ class Rounds:
         if self._keepers.get(keeper.rendered.key) is keeper:
             self._plan(keeper)
         flight.land(keeper.error)
+
+
+def _perhaps_mistyped(error: BrokerError) -> BrokerError:
+    """A denial of a mint with a code is no final word, nor counted as one: a held lease must outlive a slip."""
+    if not isinstance(error, Denied):
+        return error
+    refused = IdentityMissing(error.advice, code="MfaRefused")
+    refused.exit_status = error.exit_status
+    return refused
 
 
 def _again_in(seconds: float, error: BrokerError) -> BrokerError:

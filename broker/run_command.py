@@ -5,12 +5,16 @@ was sent to us alone is passed on. No event loop in here: `Running.pidfd` become
 """
 
 import contextlib
+import errno
 import os
 import resource
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Self
 
 from broker.errors import BrokerError
 from broker.process import Inherited
@@ -18,6 +22,7 @@ from broker.process import Inherited
 NOT_FOUND = 127  # as POSIX shells say it
 NOT_EXECUTABLE = 126
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _FROM_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH})
 _FORWARDED = (
     signal.SIGTERM,
@@ -48,12 +53,13 @@ class Running:
         self.pid = process.pid
         self.pidfd = _end_of(process)
 
-    def send(self, signum: int) -> None:
+    def send(self, signum: int, *, kept: bool = False) -> None:
         """Pass a signal on that came to us, unless the terminal has given it to the command too; once ended, nothing.
 
-        A stop also stops us, as it would any program; the SIGCONT that wakes us is passed on in its turn.
+        One that was `kept` came before the command was there to be given any. A stop also stops us, as it would any
+        program; the SIGCONT that wakes us is passed on in its turn.
         """
-        if signum not in _FROM_TERMINAL or not _in_foreground():
+        if kept or signum not in _FROM_TERMINAL or not _in_foreground():
             self._process.send_signal(signum)
         if signum == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -68,6 +74,52 @@ class Running:
         os.close(self.pidfd)
 
 
+class Relay:
+    """Our signals, for the command. Make one before anything is laid out for it.
+
+    Until `ready` they end us, by way of what has to be cleaned up; from then on they are kept until the command is
+    there, so that none is lost while it starts.
+    """
+
+    def __init__(self) -> None:
+        self._passed_on = forwarded()
+        self._kept: list[int] = []
+        self._running: Running | None = None
+        for signum in self._passed_on:
+            if signum in _ENDING:
+                signal.signal(signum, _end)
+
+    def ready(self) -> Self:
+        """From now on no signal ends us."""
+        for signum in self._passed_on:
+            signal.signal(signum, self._pass_on)
+        return self
+
+    def to(self, running: Running) -> None:
+        """The command is there."""
+        self._running = running
+        while self._kept:
+            running.send(self._kept.pop(0), kept=True)
+
+    def _pass_on(self, signum: int, _: FrameType | None) -> None:
+        if self._running is None:
+            self._kept.append(signum)
+        else:
+            self._running.send(signum)
+
+
+def _end(signum: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+def look_up(name: str, environment: Mapping[str, str]) -> None:
+    """Raises what `start` would for a command that is not there, before anything is done for its sake."""
+    folders = [""] if os.sep in name else os.get_exec_path(environment)
+    found = [Path(folder, name) for folder in folders]
+    if not any(path.is_file() and os.access(path, os.X_OK) for path in found):
+        raise _not_started(name, OSError(errno.EACCES if any(map(Path.exists, found)) else errno.ENOENT, ""))
+
+
 def start(command: Sequence[str], environment: Mapping[str, str], inherited: Inherited | None = None) -> Running:
     """Start the command, with the umask and limits of `inherited`. Raises BrokerError with exit status 126 or 127."""
     with contextlib.ExitStack() as stack:
@@ -79,7 +131,10 @@ def start(command: Sequence[str], environment: Mapping[str, str], inherited: Inh
         try:
             # Popen, not an event loop's way to start a child: uvloop resets the signals that the user ignores.
             process = subprocess.Popen(  # noqa: S603  # running what the user asked for is the point
-                list(command), env=dict(environment), umask=-1 if inherited is None else inherited.umask
+                list(command),
+                env=dict(environment),
+                umask=-1 if inherited is None else inherited.umask,
+                close_fds=False,  # his are the command's too, as in `exec -- diff <(a) <(b)`; ours close by themselves
             )
         except OSError as error:
             raise _not_started(command[0], error) from None

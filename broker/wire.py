@@ -61,14 +61,17 @@ def _timestamp(seconds: int) -> str:
 
 def to_bytes(reply: Reply, *, close: bool) -> bytes:
     """The reply as HTTP/1.1 with a Content-Length, never chunked or compressed."""
-    extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
-    if close:
-        extra += "Connection: close\r\n"
-    head = (
-        f"HTTP/1.1 {_STATUS_LINE.get(reply.status) or f'{reply.status} '}\r\nContent-Type: {reply.content_type}\r\n"
-        f"Content-Length: {len(reply.body)}\r\nCache-Control: no-store\r\n{extra}\r\n"
-    )
-    return head.encode("ascii") + reply.body
+    head = _head(reply.status, reply.content_type, reply.headers + _CLOSE if close else reply.headers)
+    return b"%b%d\r\n\r\n%b" % (head, len(reply.body), reply.body)
 
 
+@functools.lru_cache(maxsize=256)  # replies differ in their bodies and in little else
+def _head(status: int, content_type: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """All that stands before the number of Content-Length, which comes last."""
+    fields = (("Content-Type", content_type), ("Cache-Control", "no-store"), *headers)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+    return f"HTTP/1.1 {_STATUS_LINE.get(status) or f'{status} '}\r\n{lines}Content-Length: ".encode("ascii")
+
+
+_CLOSE = (("Connection", "close"),)
 _STATUS_LINE = {status.value: f"{status.value} {status.phrase}" for status in http.HTTPStatus}

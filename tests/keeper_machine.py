@@ -11,7 +11,14 @@ from typing import Any
 import msgspec
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from broker.errors import BrokerError, Denied, Malformed, NotReady, Throttled, Unreachable
 from broker.events import LeaseEvicted, LeaseMinted, MintFailed, OlderLease
@@ -27,11 +34,8 @@ pauses = st.one_of(
     st.sampled_from([0.0, 0.5, 2.0, 15.0, 29.0, 31.0, 100.0, 900.0, 3569.0, 3571.0, 2 * DAY]), st.floats(0, 4000)
 )
 mint_times = st.sampled_from([0.0, 0.2, 3.0, 20.0, 400.0, 4000.0])  # a machine may sleep in the middle of a mint
-lifetimes = st.one_of(
-    st.sampled_from([3600.0, 900.0, 90.0, 43_200.0]),
-    st.sampled_from([-5.0, 0.0, 29.0, 30.0, 31.0, 401 * DAY, math.inf, math.nan]),
-    st.floats(1, 50_000),
-)
+lifetimes = st.one_of(st.sampled_from([3600.0, 900.0, 90.0, 43_200.0]), st.floats(1, 50_000))
+nonsense = st.sampled_from([-5.0, 0.0, 29.0, 30.0, 32.0, 401 * DAY, math.inf, math.nan])
 patience = st.one_of(st.none(), st.sampled_from([-1.0, 0.0, 7.0, 120.0, 86_400.0]))
 shares = st.sampled_from([0.0, 0.5, 1.0])
 
@@ -68,12 +72,10 @@ class KeeperMachine(RuleBasedStateMachine):
         rendered = a_rendered(a_role(on_denied=on_denied))
         return self.module.Keeper(rendered, self.now, lambda: self.jitter)
 
-    @precondition(lambda self: self.serial == self.failures == 0 and self.began is None and self.evicts)
-    @rule()
-    def keeps_on_denial(self) -> None:
-        self.evicts = False
-        self.keeper = self._keeper("keep")
-        self.due = (self.now, self.now)
+    @initialize(evicts=st.booleans())
+    def is_configured(self, evicts: bool) -> None:
+        self.evicts = evicts
+        self.keeper = self._keeper("evict" if evicts else "keep")
 
     @rule(seconds=pauses)
     def time_passes(self, seconds: float) -> None:
@@ -86,7 +88,7 @@ class KeeperMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.known is not None)
     @rule(left=st.sampled_from([45.0, 31.0, 29.0, 1.0, -1.0]), surely=st.booleans())
-    def nearly_lapses(self, left: float, surely: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
+    def nearly_lapses(self, left: float, surely: bool) -> None:
         if self.known is not None:
             self.now = max(self.now, (self.known.end if surely else self.known.soonest) - left)
 
@@ -125,7 +127,7 @@ class KeeperMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.began is None)
     @rule(took=st.sampled_from([3.0, 400.0]), wait=st.booleans(), jitter=jitters)
-    def hands_on_a_session(self, took: float, wait: bool, jitter: float) -> None:  # noqa: FBT001 - likewise
+    def hands_on_a_session(self, took: float, wait: bool, jitter: float) -> None:
         """What a session is like that somebody else renews: the same again, until there is another."""
         self.begins()
         self._comes_home(took, lambda _: 3600.0, 1.0, jitter)
@@ -159,6 +161,29 @@ class KeeperMachine(RuleBasedStateMachine):
         if denied < 2:
             self.begins()
             self._comes_home(0.2, lambda _: lifetime, 1.0, jitter)
+
+    @precondition(lambda self: self.began is None)
+    @rule(lifetime=nonsense, took=st.sampled_from([0.0, 3.0]), jitter=jitters)
+    def brings_nonsense(self, lifetime: float, took: float, jitter: float) -> None:
+        """Over, as good as over, or never to be over."""
+        self.begins()
+        self._comes_home(took, lambda _: lifetime, 1.0, jitter)
+
+    @precondition(lambda self: self.began is None)
+    @rule(took=st.sampled_from([20.0, 29.0]), jitter=jitters)
+    def is_slow_and_short(self, took: float, jitter: float) -> None:
+        """A mint that takes half of what it brings."""
+        self.begins()
+        self._comes_home(took, lambda _: 60.0, 1.0, jitter)
+
+    @precondition(lambda self: self.began is None)
+    @rule(times=st.sampled_from([2, 5, 9]), asked=patience, jitter=jitters)
+    def stays_down(self, times: int, asked: float | None, jitter: float) -> None:
+        """An outage."""
+        for _ in range(times):
+            self.now = max(self.now, self.keeper.due)
+            self.begins()
+            self.fails(0.2, Unreachable, asked, jitter)
 
     def _landed(self) -> float:
         began, self.began = self.began, None
@@ -214,8 +239,9 @@ class KeeperMachine(RuleBasedStateMachine):
             self.due = (self.now + 30, self.now + 30)
         else:
             longest = min(60.0, 2.0 ** (self.failures - 1))
+            about = longest * (0.75 + self.jitter / 4)
             asked = self.now + min(error.retry_after or 0.0, 300.0)
-            self.due = (max(self.now + longest / 2, asked), max(self.now + longest, asked))
+            self.due = (max(self.now + 0.98 * about, asked), max(self.now + 1.02 * about, asked))
         evicted: tuple[object, ...] = ()
         if self.denials > 1 and self.known is not None and self.evicts:
             evicted, self.known = (LeaseEvicted("train", self.known.serial),), None

@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 
-from broker.config.schema import schema
 from broker.config.durations import human
+from broker.config.schema import schema
 from broker.sources import TABLE
 
 HEAD = """\
 # Sources
 
 What a `[credentials.NAME]` table may say for each `source`. Every credential may also say `warm`, `required`,
-`on_denied` and `share_identity`: see [configuration.md](configuration.md). `from` names another credential to mint from.
-This page is written from the code (`python -m tests.reference`).
+`on_denied` and `share_identity`: see [configuration.md](configuration.md). `from` names another credential to mint
+from. This page is written from the code (`python -m tests.reference`).
 """
 
 

@@ -30,7 +30,6 @@ TESTS = modules("tests")
 
 # Modules without a test file of their own, each with the reason.
 UNTESTED = {
-    "broker.model": "values without behaviour; every test uses them",
     "broker.events": "values without behaviour; the tests of who notes them look at each",
     "broker.config.shape": "values without behaviour; the tests of config.read look at each",
 }

@@ -11,6 +11,7 @@ import sys
 import click
 
 from broker import __version__
+from broker.cli.words import say
 from broker.errors import BrokerError
 from broker.process import harden
 
@@ -31,7 +32,7 @@ _COMMANDS = {
 
 
 class _Lazy(click.Group):
-    """Finds a command in the file of its name."""
+    """Finds a command in the file of its name, and one that is misspelt by what resembles it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -43,6 +44,15 @@ class _Lazy(click.Group):
         command = module.command
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            from broker.config.table import did_you_mean
+
+            ctx.fail(f"There is no such command{did_you_mean(args[0], *_COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -75,20 +85,21 @@ def main() -> None:
     """The console script."""
     inherited = harden()
     try:
-        sys.exit(credbroker.main(prog_name="credbroker", standalone_mode=False, obj=inherited) or 0)
+        status = credbroker.main(prog_name="credbroker", standalone_mode=False, obj=inherited) or 0
     except BrokerError as error:
-        sys.exit(_told(error))
+        say(error.advice)
+        status = error.exit_status
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        if isinstance(error, click.NoSuchOption) and error.ctx is not None and error.ctx.parent is None:
+            click.echo("An option stands behind its command: credbroker COMMAND --option", err=True)
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt, EOFError):
+        status = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has had enough
-        sys.exit(1)
-
-
-def _told(error: BrokerError) -> int:
-    for line in error.advice.splitlines():
-        click.echo(f"credbroker: {line}", err=True)
-    return error.exit_status
+        status = 1
+    except OSError as error:  # a full disk behind standard output, say
+        say(f"{error.filename or 'output'}: {error.strerror or type(error).__name__}")
+        status = 1
+    sys.exit(status)

@@ -2,14 +2,15 @@
 
 import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from broker.cli.options import config_option, configuration, json_option
-from broker.cli.serve_command import NO_IDENTITY
 from broker.cli.tables import span, table
+from broker.cli.words import LOG_IN, NO_IDENTITY
 from broker.cli.worker import ask_mfa_code
 from broker.config import zero
 from broker.config.shape import Config, Snapshot
@@ -18,6 +19,8 @@ from broker.identity import minter_environment, take_identity
 
 if TYPE_CHECKING:  # asyncio's and the minters' side is not needed for --help
     from broker.checking import Finding
+
+Loaded = tuple[Config, Snapshot, Path] | None
 
 NOTICEABLE_SKEW = 5.0
 
@@ -29,20 +32,49 @@ NOTICEABLE_SKEW = 5.0
 def command(config: str | None, *, offline: bool, as_json: bool) -> None:
     """Read the configuration, mint every credential once, and say who each one is.
 
-    It mints as you, not as the daemon's account: run it as that account to see what the daemon sees. Exit status 1 if
-    anything cannot be minted, 2 if the configuration has mistakes (all of them are listed).
+    \b
+      credbroker check                         # who am I, on each cloud?
+      credbroker check --config config.toml    # before `serve` or `reload` reads it
+      credbroker check --offline               # only its mistakes
+
+    It mints as you, not as the daemon's account: run it as that account to see what the daemon sees. It needs no
+    daemon, and asks for MFA codes. Exit status 1 if anything cannot be minted, 2 if the configuration has mistakes (all
+    of them are listed).
     """
     loaded = configuration(config)
-    where = str(loaded[2]) if loaded else "none: zero configuration"
     if offline:
-        settings = loaded[0] if loaded else zero.configuration("", os.geteuid())
-        counts = f"{len(settings.credentials)} credentials, {len(settings.callers)} callers"
-        click.echo(f"configuration {where}: {counts}, no mistake")
+        _without_minting(loaded, as_json=as_json)
         return
     findings = asyncio.run(_findings(loaded[:2] if loaded else None))
-    click.echo(msgspec.json.encode(findings) if as_json else _page(where, findings))
+    click.echo(msgspec.json.encode(findings) if as_json else _page(_where(loaded), findings, _absent(loaded, findings)))
     if any(finding.error for finding in findings):
         click.get_current_context().exit(1)
+
+
+def _where(loaded: Loaded) -> str:
+    return f"configuration: {loaded[2]}" if loaded else "configuration: none, so whatever boto3 and google-auth find"
+
+
+def _without_minting(loaded: Loaded, *, as_json: bool) -> None:
+    from broker.plan import make_book
+
+    settings = make_book(loaded[0]).config if loaded else None
+    credentials = [one.name for one in settings.credentials] if settings else []
+    callers = [one.name for one in settings.callers] if settings else []
+    if as_json:
+        files = settings.files if settings else ()
+        click.echo(msgspec.json.encode({"files": files, "credentials": credentials, "callers": callers}))
+    elif settings is None:
+        click.echo(_where(loaded))
+    else:
+        click.echo(f"{_where(loaded)}, without a mistake")
+        click.echo(f"credentials: {', '.join(credentials) or 'none'}\ncallers: {', '.join(callers) or 'none'}")
+
+
+def _absent(loaded: Loaded, findings: "list[Finding]") -> list[str]:
+    """Without a configuration: the clouds on which the user is nobody yet."""
+    found = {finding.credential for finding in findings}
+    return [] if loaded else [f"{name}: {LOG_IN[name]}" for name in zero.CREDENTIALS if name not in found]
 
 
 async def _findings(loaded: tuple[Config, Snapshot] | None) -> "list[Finding]":
@@ -64,7 +96,7 @@ async def _findings(loaded: tuple[Config, Snapshot] | None) -> "list[Finding]":
         await pool.close()
 
 
-def _page(where: str, findings: "list[Finding]") -> str:
+def _page(where: str, findings: "list[Finding]", absent: list[str]) -> str:
     rows = [
         (
             one.credential,
@@ -81,7 +113,7 @@ def _page(where: str, findings: "list[Finding]") -> str:
     notes = [f"{one.credential}: {one.advice}" for one in findings if one.advice]
     notes += [f"{one.credential}: {one.facts.note}" for one in findings if one.facts.note]
     notes += sorted({_skew(one.skew) for one in findings if one.skew is not None and abs(one.skew) > NOTICEABLE_SKEW})
-    parts = (f"configuration {where}", table(head, rows), "\n".join(dict.fromkeys(notes)))
+    parts = (where, table(head, rows), "\n".join(dict.fromkeys(notes + absent)))
     return "\n\n".join(part for part in parts if part)
 
 

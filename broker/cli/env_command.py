@@ -1,6 +1,5 @@
 """`credbroker env`: the environment of a worker, as text."""
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -9,60 +8,68 @@ from typing import Any
 import click
 
 from broker import control_api as api
-from broker.cli.options import daemon, socket_option
+from broker.cli.options import as_option, daemon, socket_option, ttl_option, use_option, without_option
+from broker.cli.words import warn
 from broker.cli.worker import Making, environment, firsts, fresh_token
-from broker.config.durations import seconds
+from broker.cli.workspace import runtime_folder
 from broker.control_client import check_port
+from broker.errors import BrokerError
 from broker.files import lay_out
 from broker.safefile import private_folder
 from broker.worker_env import contents
 from broker.worker_env.formats import FORMATS
 
-DEFAULT_TTL = "8h"
-
 
 @click.command("env")
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="sh", show_default=True)
 @click.option(
-    "--as", "caller", metavar="CALLER", help="Be this caller, where several match you or you issue its tokens."
+    "--format", "form", type=click.Choice(list(FORMATS)), default="sh", show_default=True, help="For whom; see above."
 )
-@click.option("--use", metavar="NAME,...", help="Only these credentials; the first of a kind is what SDKs get.")
-@click.option("--without", metavar="aws,gcp", help="Leave these clouds alone.")
-@click.option("--ttl", default=DEFAULT_TTL, show_default=True, help="How long its worker tokens live.")
+@as_option
+@use_option
+@without_option
+@ttl_option
 @socket_option
-def command(form: str, ttl: str, explicit: str | None, **how: Any) -> None:
+def command(form: str, ttl: int, explicit: str | None, **how: Any) -> None:
     """Print the environment that makes SDKs use the running daemon, the unsets included.
 
     \b
       eval "$(credbroker env)"                      # this shell and what it starts
       credbroker env --format dotenv > worker.env   # docker run --env-file worker.env
       credbroker env --format slurm                 # printed by a Slurm TaskProlog
+      credbroker env --format json                  # {"set": {...}, "unset": [...]}
 
-    The files it names live in $XDG_RUNTIME_DIR/credbroker, or your temporary folder, as long as its tokens do.
-    CLOUDSDK_AUTH_ACCESS_TOKEN is the token of now: `credbroker get NAME --watch FILE` keeps a file fresh.
+    It contains worker tokens, which live for --ttl: keep it as private as a password. The files that it names live as
+    long, in $XDG_RUNTIME_DIR/credbroker or ~/.cache/credbroker. CLOUDSDK_AUTH_ACCESS_TOKEN is the token of now:
+    `credbroker get NAME --watch FILE` keeps a file fresh. For one command, `credbroker exec` does it all.
     """
-    making = Making.from_options(**how)
-    lives = seconds(ttl)
-    if not lives:
-        raise click.BadParameter('a duration such as "45m" or "8h"', param_hint="--ttl")
+    making, base = Making.from_options(**how), _base()
     client = daemon(explicit)
-    worker = client.post("/worker", api.WorkerOrder(caller=making.caller, use=making.use, ttl=lives), api.Worker)
+    worker = client.post("/worker", api.WorkerOrder(caller=making.caller, use=making.use, ttl=ttl), api.Worker)
     check_port(worker)
-    folder = _folder(worker.token_ids[0], lives)
+    folder = base / f"env-{int(time.time() + ttl)}-{worker.token_ids[0]}"
     changes = environment(worker, making, str(folder), fresh_token(worker, making), kept_fresh=False)
     lay_out(changes.folders, contents(changes))
-    if not any((firsts(worker, making).aws, firsts(worker, making).google)):
-        click.echo(f"credbroker: warning: {worker.caller} is granted nothing that is wanted here", err=True)
+    if not any(firsts(worker, making)):
+        warn(f"{worker.caller} is granted nothing that is wanted here")
     click.echo(FORMATS[form](changes), nl=False)
 
 
-def _folder(token_id: str, lives: float) -> Path:
-    """A private folder named by when its tokens end, so that a later call knows which are over."""
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache", "credbroker")
-    base.mkdir(parents=True, exist_ok=True, mode=0o700)
-    private_folder(base)
+def _base() -> Path:
+    """Where the private folders go, each named by when its tokens end; those that are over go."""
+    base = runtime_folder()
+    if base is None:
+        base = Path.home() / ".cache" / "credbroker"
+        try:
+            base.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise BrokerError(
+                f"cannot make {base.parent} for the files of the environment: {error.strerror}; set XDG_RUNTIME_DIR to "
+                "a folder of your own, or use `credbroker exec`",
+                code="NoRuntimeFolder",
+            ) from None
+        private_folder(base)
     for old in base.glob("env-*-*"):
         ends = old.name.split("-")[1]
         if ends.isdecimal() and int(ends) < time.time():
             shutil.rmtree(old, ignore_errors=True)
-    return base / f"env-{int(time.time() + lives)}-{token_id}"
+    return base

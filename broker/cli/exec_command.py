@@ -1,24 +1,26 @@
 """`credbroker exec`: a command whose SDKs get their credentials from the broker and from nowhere else."""
 
 import contextlib
+import functools
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from broker import control_api as api
 from broker import run_command
-from broker.cli.options import config_option, configured_socket, socket_option
+from broker.cli.names import files
+from broker.cli.options import as_option, config_option, configured_socket, socket_option, use_option, without_option
+from broker.cli.words import say, warn
 from broker.cli.worker import TOKEN_VARIABLE, Making, environment, firsts, fresh_token, left, plane_of, program, settle
 from broker.cli.workspace import workspace
-from broker.control_client import Client, UnknownHere, WorkerPlane, candidates
+from broker.control_client import Client, UnknownHere, Untrusted, WorkerPlane, candidates
 from broker.errors import BrokerError, NoDaemon
 from broker.files import FreshFile, lay_out, next_look
 from broker.process import Inherited
@@ -27,52 +29,67 @@ from broker.worker_env import applied, contents, unwrapped, warnings
 START_PATIENCE = 30.0
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option(
-    "--as", "caller", metavar="CALLER", help="Be this caller, where several match you or you issue its tokens."
-)
-@click.option("--use", metavar="NAME,...", help="Only these credentials; the first of a kind is what SDKs get.")
-@click.option("--without", metavar="aws,gcp", help="Leave these clouds alone: the machine's own role takes over.")
+class Engaged(NamedTuple):
+    """A worker's tokens, and the daemon that gave them: `alive` tells its end, `begun` tells it that CMD is there."""
+
+    client: Client
+    worker: api.Worker
+    alive: int
+    begun: Callable[[], None]
+
+
+@click.command("exec", context_settings={"allow_interspersed_args": False})
+@as_option
+@use_option
+@without_option
 @click.option("--private-home", is_flag=True, help="An empty HOME, for programs that look only there.")
 @click.option(
     "--no-token-env", is_flag=True, help="Do not set CLOUDSDK_AUTH_ACCESS_TOKEN: it goes stale with its lease."
 )
 @config_option
 @socket_option
-@click.argument("cmd", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("cmd", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=files)
 @click.pass_obj
 def command(inherited: Inherited, /, cmd: tuple[str, ...], explicit: str | None, config: str | None, **how: Any) -> int:
     """Run CMD in an environment in which SDKs use the broker, and no other identity slips past it.
-
-    The broker is your own running daemon, else the system's if it knows you, else one that lives as long as CMD. Its
-    tokens end with CMD. Exit status: CMD's own; 126 and 127 as in a shell; else credbroker's.
 
     \b
       credbroker exec -- python train.py
       credbroker exec --use train,data -- torchrun train.py
       credbroker exec --without gcp -- aws s3 ls
+
+    The broker is your own running daemon, else the system's if it knows you, else one that lives as long as CMD;
+    --config asks for the last. It says which, and asks for an MFA code where a credential needs one. Signals are
+    passed on. CMD's tokens end with it.
+
+    Exit status: CMD's own, 128+N where signal N ended it; 127 and 126 where it is not found or cannot be run, as in a
+    shell; else credbroker's.
     """
     making = Making.from_options(**how)
-    with workspace() as folder, _engaged(folder, making, explicit, config) as (client, worker, alive):
-        settle(client, worker, making)
-        token = fresh_token(worker, making)
-        changes = environment(worker, making, folder, token, kept_fresh=True)
+    run_command.look_up(cmd[0], os.environ)  # before anybody is asked for a code
+    relay = run_command.Relay()
+    with workspace() as space, _engaged(space.folder, making, explicit, config) as engaged:
+        worker = engaged.worker
+        settle(engaged.client, worker, making)
+        changes = environment(worker, making, space.folder, fresh_token(worker, making), kept_fresh=True)
         lay_out(changes.folders, contents(changes))
         whole = applied(changes, unwrapped(os.environ))
         for warning in warnings(whole, whole.get("HOME", "")):
-            click.echo(f"credbroker: warning: {warning}", err=True)
+            warn(warning)
         google = firsts(worker, making).google
-        file = TokenFile(plane_of(worker), google.name, Path(folder, "google-token")) if google else None
-        return _run(cmd, whole, inherited, file, alive)
+        file = TokenFile(plane_of(worker), google.name, Path(space.folder, "google-token")) if google else None
+        relay.ready()
+        running = run_command.start(cmd, whole, inherited)
+        space.holds(running.pid)
+        relay.to(running)
+        engaged.begun()
+        _await(running, file, engaged.alive)
+        space.close()
+        return running.status()
 
 
-def _run(
-    cmd: tuple[str, ...], whole: dict[str, str], inherited: Inherited, file: "TokenFile | None", alive: int
-) -> int:
-    passed_on = run_command.forwarded()
-    running = run_command.start(cmd, whole, inherited)
-    for signum in passed_on:
-        signal.signal(signum, lambda number, _frame: running.send(number))
+def _await(running: run_command.Running, file: "TokenFile | None", alive: int) -> None:
+    """Until the command has ended, keep its file fresh and watch the daemon."""
     watching = select.poll()
     watching.register(running.pidfd, select.POLLIN)
     watching.register(alive, select.POLLIN | select.POLLHUP)
@@ -80,15 +97,12 @@ def _run(
     while running.pidfd not in (ready := {number for number, _ in watching.poll(pause and pause * 1000)}):
         if alive in ready:
             watching.unregister(alive)
-            click.echo("credbroker: warning: the daemon has ended, and with it this command's credentials", err=True)
+            warn("the daemon has ended, and with it this command's credentials")
         pause = file.refresh() if file else None
-    return running.status()
 
 
 @contextlib.contextmanager
-def _engaged(
-    folder: str, making: Making, explicit: str | None, config: str | None
-) -> Iterator[tuple[Client, api.Worker, int]]:
+def _engaged(folder: str, making: Making, explicit: str | None, config: str | None) -> Iterator[Engaged]:
     """A worker's tokens, of the first daemon that knows us, for as long as this context lasts."""
     order = api.WorkerOrder(caller=making.caller, use=making.use, hold=True)
     with contextlib.ExitStack() as stack:
@@ -96,22 +110,27 @@ def _engaged(
             client, named = Client(path), bool(explicit or os.environ.get("CREDBROKER_SOCKET"))
             try:
                 worker, alive = stack.enter_context(client.held(order))
-            except (NoDaemon, UnknownHere):
+            except (NoDaemon, UnknownHere) as error:
                 if named:
                     raise
+                if isinstance(error, Untrusted):
+                    warn(error.advice)
                 continue
-            click.echo(f"credbroker: caller {worker.caller} of the daemon at {path}", err=True)
-            yield client, worker, alive
+            say(f"caller {worker.caller} of the daemon at {path}")
+            yield Engaged(client, worker, alive, lambda: None)
             return
-        client = stack.enter_context(_embedded(folder, config))
+        client, begun = stack.enter_context(_embedded(folder, config))
         worker, alive = stack.enter_context(client.held(order))
-        click.echo(f"credbroker: caller {worker.caller} of a broker for this command alone", err=True)
-        yield client, worker, alive
+        say(f"caller {worker.caller} of a broker for this command alone")
+        yield Engaged(client, worker, alive, begun)
 
 
 @contextlib.contextmanager
-def _embedded(folder: str, config: str | None) -> Iterator[Client]:
-    """A daemon of our own, in a process of its own: should we be killed, it still cleans up."""
+def _embedded(folder: str, config: str | None) -> Iterator[tuple[Client, Callable[[], None]]]:
+    """A daemon of our own, in a process of its own: should we be killed, it still cleans up.
+
+    It is quiet until it is told that the command has begun: what is wrong before then, we say ourselves.
+    """
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
@@ -131,11 +150,16 @@ def _embedded(folder: str, config: str | None) -> Iterator[Client]:
             )
         ours.settimeout(START_PATIENCE)
         try:
-            yield Client(_started(ours))
+            yield Client(_started(ours)), functools.partial(_tell, ours)
         finally:
             ours.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(START_PATIENCE)
+
+
+def _tell(ours: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it has ended, which `alive` tells too
+        ours.sendall(b"\n")
 
 
 def _started(ours: socket.socket) -> str:
@@ -146,8 +170,8 @@ def _started(ours: socket.socket) -> str:
     except (OSError, ValueError):
         said = {}
     if "socket" not in said:
-        error = BrokerError(said.get("error", "the broker for this command did not start; see above"))
-        error.exit_status = said.get("exit_status", 1)
+        error = BrokerError(said.get("error", "the broker for this command ended before it listened"))
+        error.exit_status = said.get("exit_status", error.exit_status)
         raise error
     return str(said["socket"])
 

@@ -4,11 +4,13 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Never
 
 import click
 
-from broker.cli.options import daemon, socket_option
-from broker.cli.worker import TOKEN_VARIABLE, left
+from broker.cli.options import credential_argument, daemon, socket_option
+from broker.cli.words import warn
+from broker.cli.worker import TOKEN_VARIABLE, left, told_of
 from broker.control_client import as_worker
 from broker.errors import BrokerError, NoDaemon
 from broker.files import FreshFile, next_look
@@ -19,39 +21,51 @@ FORMATS = ("json", "credential-process", "token", "env")
 
 
 @click.command("get")
-@click.argument("name")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="json", show_default=True)
-@click.option("--watch", "file", metavar="FILE", help="Keep this private file fresh until ended, instead of printing.")
+@credential_argument
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="json", show_default=True, help="What to print; see above."
+)
+@click.option(
+    "--watch",
+    "file",
+    metavar="FILE",
+    type=click.Path(),
+    help="Keep this private file fresh until ended, instead of printing.",
+)
 @socket_option
 def command(name: str, form: str, file: str | None, explicit: str | None) -> None:
-    """Print the lease of credential NAME.
+    """Print the lease of credential NAME. It is a secret: mind where it goes.
 
     \b
       json                the variables and when they end
       credential-process  what the AWS CLI's credential_process expects
-      token               the bare access token, without a newline in a file
+      token               the bare access token
       env                 lines for a shell to eval
 
-    In a worker it asks as that worker; elsewhere as you, over the daemon's socket.
+    Under `exec` and `env` it asks as that worker; elsewhere as you, over the daemon's socket. FILE is replaced whole
+    at each new lease, mode 0600, without a last newline; while no daemon answers it stays as it is.
     """
-    if file is None:
-        click.echo(rendered(_lease(name, explicit), form))
-        return
-    fresh, told, written = FreshFile(Path(file)), False, False
+    if file is not None:
+        watch(name, form, Path(file), explicit)
+    click.echo(rendered(lease_of(name, explicit), form))
+
+
+def watch(name: str, form: str, path: Path, explicit: str | None) -> Never:
+    """Keep the file fresh for ever. Raises BrokerError where the first lease cannot be had or written."""
+    file, begun, quiet = FreshFile(path), False, False
     while True:
+        pause = next_look(0)
         try:
-            lease = _lease(name, explicit)
+            lease = lease_of(name, explicit)
+            file.put(lease["expires_at"], rendered(lease, form).encode())
+            pause, begun, quiet = next_look(left(lease)), True, False
         except BrokerError as error:
-            if not written and not isinstance(error, NoDaemon):
+            if not begun and not isinstance(error, NoDaemon):
                 raise
-            if not told:
-                click.echo(f"credbroker: warning: {error.advice}; trying on", err=True)
-            told = True
-            time.sleep(next_look(0))
-            continue
-        told, written = False, True
-        fresh.put(lease["expires_at"], rendered(lease, form).encode())
-        time.sleep(next_look(left(lease)))
+            if not quiet:
+                warn(f"{error.advice}; trying on")
+            quiet = True
+        time.sleep(pause)
 
 
 def rendered(lease: dict[str, str], form: str) -> str:
@@ -60,7 +74,7 @@ def rendered(lease: dict[str, str], form: str) -> str:
         case "credential-process":
             return json.dumps(_process_credentials(lease))
         case "token":
-            return _of(lease, TOKEN_VARIABLE, "an access token")
+            return _of(lease, TOKEN_VARIABLE, "access token")
         case "env":
             variables = tuple((name, value) for name, value in lease.items() if name.isupper())
             return to_shell(Environment(set=variables)).rstrip("\n")
@@ -81,10 +95,20 @@ def _process_credentials(lease: dict[str, str]) -> dict[str, object]:
 
 def _of(lease: dict[str, str], variable: str, what: str) -> str:
     if variable not in lease:
-        raise BrokerError(f"this credential has no {what}: choose another --format", code="WrongFormat")
+        error = BrokerError(f"this credential has no {what}: choose another --format", code="WrongFormat")
+        error.exit_status = 2
+        raise error
     return lease[variable]
 
 
-def _lease(name: str, explicit: str | None) -> dict[str, str]:
+def lease_of(name: str, explicit: str | None) -> dict[str, str]:
+    """The lease as variables and `expires_at`, asked for as the worker that we are or else as the user."""
     inside = None if explicit else as_worker(os.environ)
-    return daemon(explicit).lease(name) if inside is None else inside.lease(name)
+    try:
+        return daemon(explicit).lease(name) if inside is None else inside.lease(name)
+    except NoDaemon:
+        raise
+    except BrokerError as error:
+        if error.code == "AccessDenied":  # it names nothing, since a worker may be anybody
+            error.advice = "not granted to you, or there is no such credential: `credbroker whoami` lists what is"
+        raise told_of(name, error) from None

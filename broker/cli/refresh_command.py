@@ -2,28 +2,26 @@
 
 import click
 
-from broker import control_api as api
-from broker.cli.options import daemon, socket_option
+from broker.cli.options import credential_argument, daemon, socket_option
 from broker.cli.tables import span
-from broker.cli.worker import ask_mfa_code
+from broker.cli.words import say
+from broker.cli.worker import mint, told_of
 from broker.errors import BrokerError
 
 
 @click.command("refresh")
-@click.argument("name")
+@credential_argument
 @socket_option
 def command(name: str, explicit: str | None) -> None:
-    """Mint credential NAME anew, now; the held lease is served until the new one is there.
+    """Mint credential NAME anew, now.
 
-    Asks for an MFA code where the credential needs one.
+    The held lease is served until the new one is there, and stays if nothing can be minted. Asks for an MFA code where
+    the credential, or one that it chains from, needs one.
     """
     client = daemon(explicit)
     try:
-        rows = client.post(f"/refresh/{name}", api.RefreshOrder(), list[api.LeaseRow])
+        rows = mint(client, name)
     except BrokerError as error:
-        if error.code != "MfaRequired":
-            raise
-        rows = client.post(f"/refresh/{name}", api.RefreshOrder(mfa_code=ask_mfa_code(name)), list[api.LeaseRow])
+        raise told_of(name, error) from None
     for row in rows:
-        ends = span(row.left)
-        click.echo(f"credbroker: {row.credential} for {row.caller}: lease {row.serial}, {ends} to live", err=True)
+        say(f"{row.credential} for {row.caller}: lease {row.serial}, {span(row.left)} to live")

@@ -3,6 +3,7 @@
 import click
 
 from broker.cli.options import daemon, socket_option
+from broker.cli.words import say
 
 
 @click.command("reload")
@@ -10,7 +11,8 @@ from broker.cli.options import daemon, socket_option
 def command(explicit: str | None) -> None:
     """Make the running daemon read its configuration again.
 
-    A file with mistakes changes nothing, and every mistake is reported. Warm leases stay.
+    A file with mistakes changes nothing, and every mistake is reported (exit status 2). Warm leases stay. A change of
+    listeners needs a restart.
     """
     answer = daemon(explicit).post("/reload", {}, dict[str, str])
-    click.echo(f"credbroker: reloaded, generation {answer['generation'][:12]}", err=True)
+    say(f"reloaded, generation {answer['generation'][:12]}")

@@ -1,20 +1,22 @@
 """`credbroker serve`: the daemon in the foreground."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from broker import __version__, logs
+from broker import __version__
 from broker.cli.options import config_option, configuration
+from broker.cli.words import NO_IDENTITY, say
 from broker.config import zero
 from broker.config.shape import Address, Config, Snapshot
 from broker.errors import BrokerError, IdentityMissing
@@ -24,12 +26,6 @@ from broker.safefile import private_folder, write_private
 if TYPE_CHECKING:  # the daemon is heavy, and --help must not load it
     from broker.daemon import Daemon, Start
 
-NO_IDENTITY = (
-    "no cloud identity was found: boto3 looked in the environment, ~/.aws, SSO and instance metadata, google-auth at "
-    "GOOGLE_APPLICATION_CREDENTIALS and gcloud's folder. Log in with `aws configure`, `aws sso login` or "
-    "`gcloud auth application-default login`, or write a configuration (`credbroker config example`)"
-)
-
 
 @click.command("serve")
 @config_option
@@ -37,56 +33,60 @@ NO_IDENTITY = (
 def command(config: str | None, private: tuple[int, str] | None) -> None:
     """Run the daemon in the foreground.
 
-    It listens, mints what it is configured to mint, and says it is ready (systemd, /readyz) once every required
-    credential is held. SIGHUP reloads the configuration, SIGTERM drains and stops.
+    \b
+      credbroker check --config config.toml    # first: is it right, and who will it be?
+      credbroker serve --config config.toml
+      credbroker serve                         # for yourself alone, without a configuration
 
-    With no configuration file it serves one user, its own, with whatever identity boto3 and google-auth find. That is a
-    convenience on one's own machine, not a boundary.
+    It listens, mints what it is configured to mint, and says it is ready (systemd, /readyz) once every required
+    credential is held. SIGHUP reloads the configuration; SIGTERM drains and stops, a second one stops at once.
+
+    With no configuration file it serves one user, its own (never root), with whatever identity boto3 and google-auth
+    find, on a free port that it writes to $XDG_RUNTIME_DIR/credbroker/port. That is a convenience on one's own machine,
+    not a boundary.
     """
     import uvloop
 
-    start, watch = prepare(config, private)
-    logs.configure("warning" if private else start.config.daemon.log_level)
+    from broker import logs
+
     if private is None:
+        start = prepare(config, None)
+        logs.configure(start.config.daemon.log_level)
         uvloop.run(_serve(start))
         return
-    try:
-        uvloop.run(_serve_privately(start, watch))
-    finally:
-        shutil.rmtree(private[1], ignore_errors=True)  # whatever became of `exec`, nothing of it stays behind
+    logs.hush()
+    with socket.socket(fileno=private[0]) as watch:
+        try:
+            uvloop.run(_serve_privately(prepare(config, private[1]), watch))
+        except BrokerError as error:
+            watch.settimeout(None)
+            with contextlib.suppress(OSError):
+                watch.sendall(json.dumps({"error": error.advice, "exit_status": error.exit_status}).encode() + b"\n")
+        finally:
+            shutil.rmtree(private[1], ignore_errors=True)  # whatever became of `exec`, nothing of it stays behind
 
 
-def prepare(config: str | None, private: tuple[int, str] | None) -> "tuple[Start, socket.socket | None]":
+def prepare(config: str | None, private_folder: str | None) -> "Start":
     """Everything that a Daemon is started with. Raises BrokerError."""
     from broker.daemon import Start
     from broker.server.sockets import systemd_sockets
 
     identity = take_identity(os.environ)
-    loaded = configuration(config)
+    settings, snapshot, path = configuration(config) or _zero(private_folder or _own_runtime_folder(os.environ))
     handed = systemd_sockets(os.environ)
-    watch = socket.socket(fileno=private[0]) if private else None
-    if loaded is None:
-        folder = private[1] if private else _own_runtime_folder(os.environ)
-        snapshot = Snapshot(zero=(folder, os.geteuid()))
-        settings = zero.configuration(folder, os.geteuid())
-        start = Start(
-            config=settings, snapshot=snapshot, identity=identity, runtime_dir=folder, audited=private is None
-        )
-        return start, watch
-    settings, snapshot, path = loaded
-    folder = private[1] if private else _runtime_folder(settings, os.environ)
-    if private:
-        settings = _alone(settings)
-    start = Start(
-        config=settings,
+    return Start(
+        config=_alone(settings) if private_folder else settings,
         snapshot=snapshot,
         identity=identity,
-        runtime_dir=folder,
+        runtime_dir=private_folder or _runtime_folder(settings, os.environ),
         config_path=path,
-        handed=handed,
-        audited=private is None,
+        handed={} if private_folder else handed,
+        audited=private_folder is None,
     )
-    return start, watch
+
+
+def _zero(folder: str) -> tuple[Config, Snapshot, None]:
+    return zero.configuration(folder, os.geteuid()), Snapshot(zero=(folder, os.geteuid())), None
 
 
 async def _serve(start: "Start") -> None:
@@ -96,27 +96,46 @@ async def _serve(start: "Start") -> None:
         _mind_signals(daemon)
         if start.config.zero:
             await _only_what_is_found(daemon)
-            write_private(Path(start.runtime_dir, "port"), str(daemon.facts.port).encode())
-        click.echo(_greeting(daemon), err=True)
-        await daemon.run()
+        with _port_told(daemon, start):
+            say(_greeting(daemon))
+            await daemon.run()
 
 
-async def _serve_privately(start: "Start", watch: socket.socket | None) -> None:
-    """For one `exec`: say where, then live until it lets go of its end."""
+@contextlib.contextmanager
+def _port_told(daemon: "Daemon", start: "Start") -> Iterator[None]:
+    """A file with the free port of zero configuration; gone with us, since the port may be another's then."""
+    if not start.config.zero:
+        yield
+        return
+    file = Path(start.runtime_dir, "port")
+    write_private(file, str(daemon.facts.port).encode())
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+async def _serve_privately(start: "Start", watch: socket.socket) -> None:
+    """For one `exec`: say where, then live until it lets go of its end.
+
+    Silent until it says that its command is there: what is wrong before, it tells by itself.
+    """
+    from broker import logs
     from broker.daemon import Daemon
 
-    assert watch is not None
-    try:
-        async with Daemon(start) as daemon:
-            if start.config.zero:
-                await _only_what_is_found(daemon)
-            watch.sendall(json.dumps({"socket": daemon.socket_path}).encode() + b"\n")
-            watch.settimeout(0)
-            asyncio.get_running_loop().add_reader(watch.fileno(), daemon.stop)
-            await daemon.run()
-    except BrokerError as error:
-        watch.settimeout(None)
-        watch.sendall(json.dumps({"error": error.advice, "exit_status": error.exit_status}).encode() + b"\n")
+    def heard() -> None:
+        if watch.recv(1):
+            logs.configure("warning")
+        else:
+            daemon.stop()
+
+    async with Daemon(start) as daemon:
+        if start.config.zero:
+            await _only_what_is_found(daemon)
+        watch.sendall(json.dumps({"socket": daemon.socket_path}).encode() + b"\n")
+        watch.settimeout(0)
+        asyncio.get_running_loop().add_reader(watch.fileno(), heard)
+        await daemon.run()
 
 
 async def _only_what_is_found(daemon: "Daemon") -> None:
@@ -167,22 +186,36 @@ def _runtime_folder(config: Config, environ: MutableMapping[str, str]) -> str:
 
 def _own_runtime_folder(environ: MutableMapping[str, str]) -> str:
     if os.geteuid() == 0:
-        advice = "write one (`credbroker config example`), or use `credbroker exec`"
-        raise BrokerError(f"root does not serve without a configuration: {advice}", code="NoConfiguration")
+        raise _refused(
+            "root does not serve without a configuration: write one (`credbroker config example > config.toml`) and "
+            "name it by --config, or use `credbroker exec -- CMD`",
+            "NoConfiguration",
+        )
     base = environ.get("XDG_RUNTIME_DIR")
     if not base:
-        advice = "log in by a session that sets it, name a socket in a configuration, or use `credbroker exec`"
-        raise BrokerError(
-            f"XDG_RUNTIME_DIR is not set, so there is no private place for the socket: {advice}", code="NoRuntimeFolder"
+        raise _refused(
+            "XDG_RUNTIME_DIR is not set, so there is no private place for the socket: log in by a session that sets it "
+            "(not `su`), name a `socket` in a configuration, or use `credbroker exec -- CMD`",
+            "NoRuntimeFolder",
         )
     folder = Path(base, "credbroker")
-    private_folder(folder)
+    try:
+        private_folder(folder)
+    except BrokerError as error:
+        raise _refused(f"XDG_RUNTIME_DIR is of no use here: {error.advice}", "NoRuntimeFolder") from None
     return str(folder)
+
+
+def _refused(advice: str, code: str) -> BrokerError:
+    """It has to be started in another way."""
+    error = BrokerError(advice, code=code)
+    error.exit_status = 2
+    return error
 
 
 def _greeting(daemon: "Daemon") -> str:
     facts = daemon.facts
-    lines = [f"credbroker {__version__} serves workers at {', '.join(f'http://{one}' for one in facts.listen)}"]
+    lines = [f"{__version__} serves workers at {', '.join(f'http://{one}' for one in facts.listen)}"]
     lines.append(f"  control socket  {daemon.socket_path}")
     if facts.admin:
         lines.append(f"  health, metrics http://{facts.admin}/readyz, /metrics")

@@ -13,11 +13,20 @@ PAUSE = 2.0
 
 
 @click.command("status")
-@click.option("--watch", is_flag=True, help="Repeat every 2 seconds until ended.")
+@click.option("--watch", is_flag=True, help="Repeat every 2 seconds until ended; with --json a line each.")
 @json_option
 @socket_option
 def command(as_json: bool, watch: bool, explicit: str | None) -> None:
-    """Show the running daemon's leases and callers, as far as you may see them."""
+    """Show the running daemon's leases and callers, as far as you may see them.
+
+    \b
+      fresh    held, its last refresh went well
+      stale    held and served, but its last refresh failed: see below the table
+      minting  the first mint is under way
+      failing  nothing is held, tried again in NEXT IN
+      denied   nothing is held, upstream said no
+      cold     nobody has asked for it yet
+    """
     client = daemon(explicit)
     while True:
         status = client.get("/status", api.Status)
@@ -59,6 +68,8 @@ def page(status: api.Status) -> str:
     )
     advice = [f"{lease.credential}: {lease.advice}" for lease in status.leases if lease.advice]
     notes = [f"{lease.credential}: {lease.note}" for lease in status.leases if lease.note]
+    if not status.callers:
+        return "\n\n".join(("\n".join(about), "you are none of its callers, and see none: `credbroker whoami`"))
     return "\n\n".join(part for part in ("\n".join(about), leases, callers, "\n".join(advice + notes)) if part)
 
 

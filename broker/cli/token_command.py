@@ -9,9 +9,12 @@ import click
 import msgspec
 
 from broker import control_api as api
-from broker.cli.options import daemon, json_option, socket_option
+from broker.cli.names import callers
+from broker.cli.options import daemon, json_option, socket_option, ttl_option
 from broker.cli.tables import table
-from broker.config.durations import seconds
+from broker.cli.words import say
+from broker.control_client import quoted
+from broker.errors import BrokerError
 from broker.safefile import write_private
 
 
@@ -25,32 +28,48 @@ def command() -> None:
 
 
 @command.command("issue")
-@click.option("--caller", required=True, help="Which caller its holder is.")
-@click.option("--ttl", default="8h", show_default=True, help="How long it lives.")
-@click.option("--for", "purpose", type=click.Choice(["header", "path"]), default="header", show_default=True)
-@click.option("--uid", help="The only user, by name or number, who may show it.")
-@click.option("--output", metavar="FILE", help="Write it to this private file, without a newline, instead of printing.")
+@click.option("--caller", required=True, metavar="NAME", shell_complete=callers, help="Which caller its holder is.")
+@ttl_option
+@click.option(
+    "--for",
+    "purpose",
+    type=click.Choice(["header", "path"]),
+    default="header",
+    show_default=True,
+    help="Where it is shown: the Authorization header, or the path of a URL for clients without one.",
+)
+@click.option("--uid", metavar="USER", help="The only user, by name or number, who may show it.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write it to this private file, without a newline, instead of printing.",
+)
 @socket_option
 def issue(
-    caller: str, ttl: str, purpose: Literal["header", "path"], uid: str | None, output: str | None, explicit: str | None
+    caller: str, ttl: int, purpose: Literal["header", "path"], uid: str | None, output: str | None, explicit: str | None
 ) -> None:
     """Issue a worker token.
 
     \b
-      credbroker token issue --caller trainer --output token     # Authorization: the file's content
-      credbroker token issue --caller trainer --for path         # for GCE_METADATA_HOST=127.0.0.1:PORT/w/TOKEN
+      credbroker token issue --caller trainer --output token
+          # AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=token
+      credbroker token issue --caller trainer --for path
+          # GCE_METADATA_HOST=127.0.0.1:PORT/w/TOKEN
     """
-    lives = seconds(ttl)
-    if not lives:
-        raise click.BadParameter('a duration such as "45m" or "8h"', param_hint="--ttl")
-    order = api.TokenOrder(caller=caller, ttl=lives, purpose=purpose, uid=_uid(uid))
-    token = daemon(explicit).post("/tokens", order, api.Token)
+    order = api.TokenOrder(caller=caller, ttl=ttl, purpose=purpose, uid=_uid(uid))
+    client = daemon(explicit)
+    token = client.post("/tokens", order, api.Token)
     assert token.token is not None
     if output is None:
         click.echo(token.token)
-    else:
+        return
+    try:
         write_private(Path(output), token.token.encode())
-        click.echo(f"credbroker: token {token.id} of {token.caller} is in {output}, until {_when(token)}", err=True)
+    except BrokerError:
+        client.delete(f"/tokens/{quoted(token.id)}", api.Token)  # nobody has it
+        raise
+    say(f"token {token.id} of {token.caller} is in {output}, until {_when(token)}")
 
 
 @command.command("list")
@@ -74,8 +93,8 @@ def list_(as_json: bool, explicit: str | None) -> None:
 @socket_option
 def revoke(token_id: str, explicit: str | None) -> None:
     """End a token now; the next request that shows it is refused."""
-    token = daemon(explicit).delete(f"/tokens/{token_id}", api.Token)
-    click.echo(f"credbroker: token {token.id} of {token.caller} is revoked", err=True)
+    token = daemon(explicit).delete(f"/tokens/{quoted(token_id)}", api.Token)
+    say(f"token {token.id} of {token.caller} is revoked")
 
 
 def _when(token: api.Token) -> str:

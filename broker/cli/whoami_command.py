@@ -14,7 +14,8 @@ from broker.cli.tables import table
 def command(as_json: bool, explicit: str | None) -> None:
     """Show which caller you are to the running daemon, how it knows, and what you may have.
 
-    Exit status 4 where no caller of the configuration is you.
+    DEFAULT marks what SDKs get that cannot name a credential. Exit status 4 where no caller of the configuration is
+    you.
     """
     who = daemon(explicit).get("/whoami", api.Who)
     click.echo(msgspec.json.encode(who) if as_json else _page(who))

@@ -1,18 +1,20 @@
 """From what the daemon grants to a worker's environment: shared by `exec` and `env`. Thin."""
 
+import getpass
 import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import click
 import msgspec
 
 from broker import control_api as api
+from broker.cli.words import say, warn
 from broker.config.shape import Address
 from broker.control_client import Client, WorkerPlane
-from broker.errors import BrokerError
+from broker.errors import BrokerError, IdentityMissing
 from broker.model import Kind
 from broker.secret import Secret
 from broker.worker_env import (
@@ -29,6 +31,8 @@ from broker.worker_env import (
 
 CLOUDS = {"aws": Kind.AWS, "gcp": Kind.GOOGLE}
 TOKEN_VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+NEEDS_CODE, CODE_REFUSED = "MfaRequired", "MfaRefused"
+CHANCES = 3  # to type a code, as `sudo` gives for a password
 
 
 class Making(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +54,7 @@ class Making(msgspec.Struct, frozen=True, kw_only=True):
         return cls(use=_listed(use), without=frozenset(CLOUDS[cloud] for cloud in clouds), **rest)
 
 
-class Firsts(msgspec.Struct, frozen=True):
+class Firsts(NamedTuple):
     """The credentials that dialects serve which cannot name one, by cloud; None where there is none."""
 
     aws: api.Granted | None
@@ -68,30 +72,65 @@ def settle(client: Client, worker: api.Worker, making: Making) -> None:
 
     What cannot be minted is told; the error is raised only where nothing at all can.
     """
-    errors = []
-    wanted = [one for one in msgspec.structs.astuple(firsts(worker, making)) if one is not None]
-    for one in wanted:
-        try:
-            if one.needs_mfa:
-                client.post(
-                    f"/refresh/{one.name}", api.RefreshOrder(mfa_code=ask_mfa_code(one.name)), list[api.LeaseRow]
-                )
-            plane_of(worker).lease(one.name)
-        except BrokerError as error:
-            errors.append(error)
-            if len(wanted) > 1:
-                click.echo(f"credbroker: warning: {one.name}: {error.advice}", err=True)
-    if errors and len(errors) == len(wanted):
-        raise errors[0]
+    wanted = [one.name for one in firsts(worker, making) if one is not None]
     if not wanted:
-        click.echo(f"credbroker: warning: {worker.caller} is granted nothing that is wanted here", err=True)
+        warn(f"{worker.caller} is granted nothing that is wanted here")
+    failed = []
+    for name in wanted:
+        try:
+            _settle(client, worker, name)
+        except BrokerError as error:
+            failed.append(told_of(name, error))
+    if failed and len(failed) == len(wanted):
+        for other in failed[:-1]:
+            say(other.advice)
+        raise failed[-1]
+    for one in failed:
+        warn(one.advice)
+
+
+def _settle(client: Client, worker: api.Worker, name: str) -> None:
+    try:
+        plane_of(worker).lease(name)
+    except BrokerError as error:
+        if error.code != NEEDS_CODE:
+            raise
+        mint(client, name, tuple(worker.caller.split("+")))
+
+
+def mint(client: Client, name: str, callers: tuple[str, ...] = ()) -> list[api.LeaseRow]:
+    """Mint anew, now, asking for the MFA codes that are needed; one that is refused may be typed again."""
+    code = None
+    for chance in range(CHANCES + 1):
+        try:
+            return client.refresh(name, api.RefreshOrder(mfa_code=code, callers=callers))
+        except BrokerError as error:
+            if error.code not in {NEEDS_CODE, CODE_REFUSED} or chance == CHANCES:
+                raise
+            if code is not None:
+                say(f"{name}: {'one more code is needed' if error.code == NEEDS_CODE else error.advice}")
+        code = ask_mfa_code(name)
+    raise AssertionError
 
 
 def ask_mfa_code(name: str) -> str:
-    """The code from the user's device. Raises BrokerError where there is no terminal to ask at."""
-    if not sys.stdin.isatty():
-        raise BrokerError(f"{name} needs an MFA code: run this in a terminal once, or `credbroker refresh {name}`")
-    return str(click.prompt(f"MFA code for {name}", err=True, hide_input=True))
+    """The code from the user's device, asked for at his terminal. Raises BrokerError where he has none."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        advice = (
+            f"{name} needs an MFA code, and there is no terminal to ask at: run this in one, or before it "
+            f"`credbroker refresh {name}`, if a daemon is running"
+        )
+        raise IdentityMissing(advice, code=NEEDS_CODE) from None
+    return getpass.getpass(f"MFA code for {name}: ").strip()
+
+
+def told_of(name: str, error: BrokerError) -> BrokerError:
+    """The error, which now says of which credential it is."""
+    if not error.advice.startswith((f"{name} ", f"{name}: ")):
+        error.advice = f"{name}: {error.advice}"
+    return error
 
 
 def environment(

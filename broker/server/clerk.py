@@ -124,8 +124,30 @@ class Clerk:
         request = Request("GET", ("env", want.name or ""), (), {}, keep_alive=True)
         return environment.render(request, lease, lease.left(self._clock.now())).body
 
-    def refresh(self, account: Account, name: str, mfa_code: Secret | None) -> tuple[Flight, ...]:
-        """Mint anew, now, every lease of a credential that the account may see."""
+    def refresh(
+        self, account: Account, name: str, mfa_code: Secret | None, callers: tuple[str, ...] = ()
+    ) -> tuple[Flight, ...]:
+        """Mint anew, now, every lease of a credential that the account may see, or only as these callers get it.
+
+        A code is good for one mint: with one, it is the first of these leases that is not held.
+        """
+        keepers = self._as(account, name, callers) if callers else self._seen(account, name)
+        if not keepers:
+            raise Refused(404, "NotFound", "no lease of that name that you may see: credbroker status lists them")
+        if mfa_code is None:
+            return tuple(self._rounds.start(keeper) for keeper in keepers)
+        now = self._clock.now()
+        cold = (keeper for keeper in keepers if keeper.held(now) is None)
+        return (self._rounds.start_with_code(next(cold, keepers[0]), mfa_code),)
+
+    def _as(self, account: Account, name: str, callers: tuple[str, ...]) -> list[Keeper]:
+        """The credential as callers get it whose tokens the account may have."""
+        entries = [entry for entry in map(self._rights.entry, callers) if entry]
+        matches = tuple(match.facts_for(one, account) for one in entries if self._rights.may_issue(one, account))
+        caller = Caller(matches=matches, how="uid", uid=account.uid)
+        return [keeper for keeper, _ in self._desk.keepers_of(caller) if keeper.rendered.label == name]
+
+    def _seen(self, account: Account, name: str) -> list[Keeper]:
         seen = self._rights.seen_by(account)
         keepers = [
             keeper
@@ -134,6 +156,4 @@ class Clerk:
         ]
         if not keepers and (caller := match.match_uid(self._rights.callers, account)):
             keepers = [keeper for keeper, _ in self._desk.keepers_of(caller) if keeper.rendered.label == name]
-        if not keepers:
-            raise Refused(404, "NotFound", "no lease of that name that you may see: credbroker status lists them")
-        return tuple(self._rounds.start(keeper, mfa_code) for keeper in keepers)
+        return keepers

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from broker import head
 from broker.callers import match
 from broker.callers.worker_token import Purpose, WorkerTokens
 from broker.desk import Desk
@@ -16,12 +17,28 @@ from broker.dialects import token as nameless
 from broker.errors import BrokerError, NotReady, Refused
 from broker.events import RequestDenied
 from broker.metrics import Metrics
-from broker.model import Caller, Lease
+from broker.model import Caller, Lease, Want
 from broker.origin import refuse_forwarded
 from broker.rounds import Clock, Note
 from broker.server.directory import Directory, LookUp
 from broker.waiting import Landing
 from broker.wire import Reply, Request
+
+MOST_READ = 512  # different heads that are remembered between two sweeps
+LONGEST_READ = 2048  # bytes of such a head; SDKs send about 400
+
+
+class Asked(msgspec.Struct, eq=False):
+    """What a head says, whoever sends it: nothing in here depends on who asks, on grants or on what is held.
+
+    The path token is no longer in front of the path. `sent_to` is where it was last found to be meant for.
+    """
+
+    request: Request
+    shown: match.Shown
+    dialect: Dialect | None
+    sent_to: tuple[str, int] | None = None
+    want: Want | Reply | None = None  # once its caller is known: who is not learns nothing of paths
 
 
 class Link(msgspec.Struct, eq=False):
@@ -53,25 +70,37 @@ class Reception:
         self._note = note
         self._clock = clock
         self._attesting = attesting
+        self._read: dict[bytes, Asked] = {}
 
-    def answer(self, request: Request, link: Link) -> Reply | Landing:
-        """The reply, or what to wait for before asking again."""
-        dialect: Dialect | None = None
+    def read(self, one: bytes) -> Asked:
+        """What a head asks for. SDKs repeat themselves to the byte, so the same bytes are read once until `forget`.
+
+        Raises Refused.
+        """
+        asked = self._read.get(one)
+        if asked is None:
+            asked = _asked(head.parse(one))
+            if len(one) <= LONGEST_READ and len(self._read) < MOST_READ:
+                self._read[one] = asked
+        return asked
+
+    def forget(self) -> None:
+        """Keep no head, and so no token, for longer than a moment."""
+        self._read.clear()
+
+    def answer(self, asked: Asked, link: Link) -> Reply | Landing:
+        """The reply, or what to wait for before asking again. Who asks and what they get is decided each time."""
         try:
-            refuse_forwarded(request, link.accepted_on)
-            shown = match.identify_shown(request)
-            if isinstance(shown, match.PathToken):
-                request = msgspec.structs.replace(request, segments=shown.rest)
-            dialect = DIALECTS.get(request.segments[0]) if request.segments else None
-            return self._serve(request, shown, dialect, link)
+            if asked.sent_to != link.accepted_on:
+                refuse_forwarded(asked.request, link.accepted_on)
+                asked.sent_to = link.accepted_on
+            return self._serve(asked, link)
         except BrokerError as error:
-            return self.refuse(error, dialect, link)
+            return self.refuse(error, asked.dialect, link)
 
-    def late(self, request: Request, link: Link) -> Reply:
+    def late(self, asked: Asked, link: Link) -> Reply:
         """The reply for who has waited long enough; what was waited for goes on."""
-        segments = request.segments
-        dialect = DIALECTS.get(segments[2 if segments[0] == "w" else 0])
-        return self.refuse(NotReady("nothing is minted yet; ask again", retry_after=1.0), dialect, link)
+        return self.refuse(NotReady("nothing is minted yet; ask again", retry_after=1.0), asked.dialect, link)
 
     def refuse(self, error: BrokerError, dialect: Dialect | None, link: Link) -> Reply:
         """The refusal in the dialect's own shape; its request id stands in the audit line too."""
@@ -82,16 +111,19 @@ class Reception:
         self._metrics.requests[dialect.NAME if dialect else "none", reply.status] += 1
         return reply
 
-    def _serve(self, request: Request, shown: match.Shown, dialect: Dialect | None, link: Link) -> Reply | Landing:
+    def _serve(self, asked: Asked, link: Link) -> Reply | Landing:
+        dialect, shown = asked.dialect, asked.shown
         if isinstance(shown, match.Probe):
-            return self._counted(DIALECTS[""], DIALECTS[""].parse(msgspec.structs.replace(request, segments=("",))))
+            return self._counted(DIALECTS[""], DIALECTS[""].parse(asked.request))
         caller = self._identify(shown, link)
         if isinstance(caller, LookUp):
             return caller
         link.identified = True
         if isinstance(shown, match.PathToken) and dialect is not None and not dialect.path_token_ok:
             raise match.unidentified("path-token-elsewhere")  # URLs end up in errors
-        want = dialect.parse(request) if dialect is not None else None
+        want = asked.want
+        if want is None and dialect is not None:
+            want = asked.want = dialect.parse(asked.request)
         if dialect is None or want is None:
             raise Refused(404, "NotFound", "no such path")
         if isinstance(want, Reply):
@@ -101,7 +133,7 @@ class Reception:
             return lease
         left = lease.ends - self._clock.now()
         self._metrics.remaining.observe(left)
-        return self._counted(dialect, dialect.render(request, lease, left))
+        return self._counted(dialect, dialect.render(asked.request, lease, left))
 
     def _counted(self, dialect: Dialect, reply: Any) -> Reply:
         self._metrics.requests[dialect.NAME, reply.status] += 1
@@ -134,3 +166,12 @@ class Reception:
         if not entry.fits(link.uid, attesting=self._attesting):
             raise match.unidentified("token-of-another-uid")
         return entry.caller
+
+
+def _asked(request: Request) -> Asked:
+    shown = match.identify_shown(request)
+    if isinstance(shown, match.PathToken):
+        request = msgspec.structs.replace(request, segments=shown.rest)
+    elif isinstance(shown, match.Probe):
+        request = msgspec.structs.replace(request, segments=("",))
+    return Asked(request, shown, DIALECTS.get(request.segments[0]))

@@ -16,9 +16,9 @@ from broker.callers.peer import Endpoint
 from broker.clock import now
 from broker.config.shape import Limits
 from broker.errors import Refused
-from broker.server.reception import Link, Reception
+from broker.server.reception import Asked, Link, Reception
 from broker.waiting import Landing
-from broker.wire import Reply, Request, to_bytes
+from broker.wire import Reply, to_bytes
 
 HEAD_DEADLINE = 5.0
 IDLE_DEADLINE = 75.0
@@ -57,11 +57,12 @@ class Plane:
 
     def sweep(self) -> None:
         """Close who is over a deadline, and the oldest of a uid's that stay silent beyond its limit."""
+        self.reception.forget()
         moment = now()
         silent: Counter[int | None] = Counter()
         for connection in sorted(self.connections, key=lambda one: one.opened, reverse=True):
             if connection.overdue(moment):
-                connection.close()
+                connection.end()
             elif not connection.link.identified and moment - connection.opened > SILENCE:
                 silent[connection.link.uid] += 1
                 if silent[connection.link.uid] > self.bounds.unidentified_per_uid:
@@ -76,6 +77,11 @@ class Plane:
         if self.connections:
             await self._empty.wait()
 
+    def cut(self) -> None:
+        """End what is left at once: a client that never reads would keep the loop from closing."""
+        for connection in list(self.connections):
+            connection.cut()
+
     def gone(self, connection: "Connection") -> None:
         """A connection has ended."""
         self.connections.discard(connection)
@@ -88,17 +94,15 @@ class Connection(asyncio.Protocol):
     """One connection: heads in, replies out, in order."""
 
     __slots__ = (
-        "_await", "_buffer", "_last_head", "_last_request", "_paused", "_plane", "_seen", "_since", "_timer",
-        "_transport", "_waiting", "link", "opened",
+        "_await", "_buffer", "_paused", "_plane", "_seen", "_since", "_timer", "_transport", "_waiting", "link",
+        "opened",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
-        self._last_head: bytes | None = None
-        self._last_request: Request | None = None
-        self._waiting: Request | None = None
+        self._waiting: Asked | None = None
         self._await: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
@@ -115,6 +119,9 @@ class Connection(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)
         plane = self._plane
         accepted_on, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if accepted_on is None or peer is None:  # it was gone before we came to accept it
+            transport.abort()
+            return
         uid = plane.uid_of(accepted_on, peer)
         self.link = Link((accepted_on[0], accepted_on[1]), uid)
         if (
@@ -144,6 +151,8 @@ class Connection(asyncio.Protocol):
         if free and data.endswith(_END) and data.find(_END) == len(data) - len(_END):
             self._serve(data)  # the common case: exactly one head, nothing to queue
             return
+        if free and self._since != self.opened:
+            self._since = now()  # a later head begins here, however long it was quiet before
         self._buffer += data
         self._drain()
 
@@ -172,6 +181,18 @@ class Connection(asyncio.Protocol):
         """Close at once; a reply already written is still sent."""
         if self._transport is not None:
             self._transport.close()
+
+    def end(self) -> None:
+        """Close; if it still does not take what was written by the next time, cut it off."""
+        if self._transport is not None and self._transport.is_closing():
+            self.cut()
+        else:
+            self.close()
+
+    def cut(self) -> None:
+        """End at once, whatever is not sent yet."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _drain(self) -> None:
         while self._transport is not None and not self._transport.is_closing() and self._buffer:
@@ -202,20 +223,17 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _serve(self, one: bytes) -> None:
-        if one == self._last_head and self._last_request is not None:
-            request = self._last_request  # SDKs repeat themselves to the byte; who asks is looked up anew all the same
-        else:
-            try:
-                request = head.parse(one)
-            except Refused as error:
-                self._refuse(error)
-                return
-            self._last_head, self._last_request = one, request
-        answer = self._plane.reception.answer(request, self.link)
+        reception = self._plane.reception
+        try:
+            asked = reception.read(one)
+        except Refused as error:
+            self._refuse(error)
+            return
+        answer = reception.answer(asked, self.link)
         if isinstance(answer, Reply):
-            self._write(answer, request)
+            self._write(answer, asked)
         else:
-            self._wait(request, answer)
+            self._wait(asked, answer)
 
     def _refuse(self, error: Refused) -> None:
         """What cannot be parsed cannot be followed by anything: reply and close."""
@@ -224,41 +242,41 @@ class Connection(asyncio.Protocol):
             self._transport.write(to_bytes(reply, close=True))
             self._transport.close()
 
-    def _write(self, reply: Reply, request: Request) -> None:
+    def _write(self, reply: Reply, asked: Asked) -> None:
         transport = self._transport
         if transport is None:
             return
-        keep = request.keep_alive and not self._plane.draining
+        keep = asked.request.keep_alive and not self._plane.draining
         transport.write(to_bytes(reply, close=not keep))
         self._since = now()
         if not keep:
             transport.close()
 
-    def _wait(self, request: Request, pending: Landing) -> None:
-        self._waiting = request
+    def _wait(self, asked: Asked, pending: Landing) -> None:
+        self._waiting = asked
         self._await = pending.add(self._landed)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(COLD_WAIT, self._late)
         self._hold()
 
     def _landed(self, _: object) -> None:
-        request, self._waiting = self._waiting, None
-        if request is None:
+        asked, self._waiting = self._waiting, None
+        if asked is None:
             return
-        answer = self._plane.reception.answer(request, self.link)
+        answer = self._plane.reception.answer(asked, self.link)
         if isinstance(answer, Reply):
-            self._finish(answer, request)
+            self._finish(answer, asked)
         else:
-            self._wait(request, answer)
+            self._wait(asked, answer)
 
     def _late(self) -> None:
-        request = self._waiting
-        if request is not None:
-            self._finish(self._plane.reception.late(request, self.link), request)
+        asked = self._waiting
+        if asked is not None:
+            self._finish(self._plane.reception.late(asked, self.link), asked)
 
-    def _finish(self, reply: Reply, request: Request) -> None:
+    def _finish(self, reply: Reply, asked: Asked) -> None:
         self._stop_waiting()
-        self._write(reply, request)
+        self._write(reply, asked)
         self._drain()
 
     def _stop_waiting(self) -> None:

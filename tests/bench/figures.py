@@ -100,7 +100,8 @@ def _herd(figures: Figures) -> Iterator[str]:
     yield f"{herd.clients:,} clients at once on a cold lease; upstream thinks for {figures.herd_latency} s"
     yield _row("upstream calls", f"{calls}", f"aim 1  {_verdict(calls == 1)}")
     yield _row("clients that ended without a lease", f"{herd.without}", f"aim 0  {_verdict(herd.without == 0)}")
-    yield _row("first and last client has it", f"{herd.first:.2f} s, {herd.last:.2f} s")
+    if herd.first is not None and herd.last is not None:
+        yield _row("the first, and the last, has it after", f"{herd.first:.2f} s, {herd.last:.2f} s")
     yield _row("answers", ", ".join(f"{count} x {answer}" for answer, count in sorted(herd.answers.items())))
 
 

@@ -1,4 +1,4 @@
-"""What the bench measures: one daemon between a slow strict STS and the strict fake Google, each a process of its own."""
+"""What the bench measures: a daemon between a slow strict STS and the strict fake Google, each its own process."""
 
 import os
 import subprocess

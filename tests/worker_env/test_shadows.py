@@ -28,7 +28,7 @@ class TestWarnings:
         assert warnings(ENVIRON, str(tmp_path)) == ()
 
     def test_keys_under_home_are_named_for_who_reads_them_all_the_same(self, tmp_path: Path):
-        """polars' own code looks there whatever AWS_SHARED_CREDENTIALS_FILE says."""
+        """Its own code looks there whatever AWS_SHARED_CREDENTIALS_FILE says."""
         (tmp_path / ".aws").mkdir()
         (tmp_path / ".aws" / "credentials").write_text("[default]\n")
 

@@ -1,0 +1,49 @@
+"""One of every event, with a secret-looking word wherever a caller could have put one."""
+
+from broker.events import (
+    Event,
+    LeaseEvicted,
+    LeaseHanded,
+    LeaseMinted,
+    MinterLost,
+    MintFailed,
+    OlderLease,
+    Reloaded,
+    RequestDenied,
+    StaleServed,
+    TokenIssued,
+    TokenRevoked,
+    UpstreamAsked,
+)
+from broker.model import Facts
+from tests.leaping import EPOCH
+
+MINTED = LeaseMinted("train", 3, EPOCH + 3600, 0.4, Facts(arn="arn:aws:sts::123456789012:role"), skew=2.5)
+FAILED = MintFailed("train", "Timeout", "no answer", transient=True, retry_in=1.5, held=True, took=0.3)
+REFUSED = MintFailed("train", "AccessDenied", "not allowed", transient=False, retry_in=30.0, held=False, took=0.2)
+HANDED = LeaseHanded("trainer", "token", 1000, "t1", "train", "arn", 3, EPOCH + 3600, "aws")
+DENIED = RequestDenied("not-granted", 403, "request-1", uid=1000)
+ISSUED = TokenIssued("t1", "trainer", 1000, EPOCH + 60, 0)
+HELD = TokenIssued("t2", "trainer", None, None, 0)
+REVOKED = TokenRevoked("t1", "expired")
+RELOADED = Reloaded("0123456789abcdef")
+BROKEN = Reloaded("0123456789abcdef", error="a.toml:1: is wrong")
+EVICTED = LeaseEvicted("train", 3)
+
+EVENTS: tuple[Event, ...] = (
+    MINTED,
+    FAILED,
+    REFUSED,
+    HANDED,
+    DENIED,
+    ISSUED,
+    HELD,
+    REVOKED,
+    RELOADED,
+    BROKEN,
+    EVICTED,
+    OlderLease("train", 0.1),
+    StaleServed("train"),
+    UpstreamAsked("aws-assume-role", "ok"),
+    MinterLost("deadline"),
+)

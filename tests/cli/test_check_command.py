@@ -1,0 +1,190 @@
+"""`credbroker check`: who am I on each cloud, and what is wrong."""
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.newcomer import ACCOUNT, CLOSED, CODES, DEVICE, GUARDED, TRAIN, WORLD, Newcomer, newcomer
+from tests.cli.terminal import at_terminal
+from tests.fakes.google import FakeGoogle
+from tests.fakes.google.__main__ import WORKER, introduction
+from tests.fakes.sts import FakeSts
+
+HOST = socket.gethostname().partition(".")[0]
+CHAIN = """
+    [credentials.base]
+    source = "aws-session"
+    mfa_serial = "{device}"
+    endpoint_url = "{sts}"
+
+    [credentials.role]
+    source = "aws-assume-role"
+    role_arn = "{role}"
+    from = "base"
+    endpoint_url = "{sts}"
+
+    [callers.me]
+    ME
+    grants = ["role"]
+"""
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """The table's lines by credential."""
+    lines = page.partition("RESULT\n")[2].partition("\n\n")[0].splitlines()
+    return {line.split()[0]: line.split() for line in lines}
+
+
+@pytest.fixture
+def both(sts: FakeSts) -> Iterator[Newcomer]:
+    """Somebody known to AWS by his profile and to Google by a key file."""
+    with FakeGoogle() as google, newcomer(sts) as found:
+        found.environment["GOOGLE_APPLICATION_CREDENTIALS"] = introduction(google, found.folder)["key_file"]
+        yield found
+
+
+class TestNewcomer:
+    def test_one_screen_says_who_one_is_on_each_cloud(self, both: Newcomer):
+        """Without any configuration."""
+        ran = both.run("check")
+
+        assert (ran.status, ran.err) == (0, "")
+        assert rows(ran.out)["aws"][3:5] == [f"arn:aws:iam::{ACCOUNT}:user/alice", ACCOUNT]
+        assert rows(ran.out)["gcp"][3] == WORKER
+        assert len(ran.out.splitlines()) < 25
+
+    def test_a_cloud_without_an_identity_says_how_to_get_one(self, user: Newcomer):
+        """He may not know that there is another."""
+        ran = user.run("check")
+
+        assert ran.status == 0
+        assert "gcp: google-auth found no identity" in ran.out
+        assert "`gcloud auth application-default login`" in ran.out
+
+    def test_no_identity_at_all_says_what_was_looked_for_and_how_to_log_in(self, nobody: Newcomer):
+        """The first thing that happens to a newcomer."""
+        status, words = nobody.run("check").outcome
+
+        assert status == 1
+        for word in (
+            "~/.aws",
+            "aws configure",
+            "aws sso login",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "gcloud auth",
+            "config example",
+        ):
+            assert word in words
+
+    def test_an_identity_of_no_use_is_told_rather_than_passed_over(self, user: Newcomer):
+        """A misspelt AWS_PROFILE is not the same as none."""
+        ran = user.run("check", AWS_PROFILE="prodd")
+
+        assert (ran.status, rows(ran.out)["aws"][-2:]) == (1, ["FAILED:", "ProfileNotFound"])
+        assert "aws: the profile prodd does not exist" in ran.out
+
+    def test_a_clock_that_is_off_is_told(self):
+        """Five minutes of it and AWS refuses every signature."""
+        with FakeSts(WORLD, now=lambda: time.time() - 60) as late, newcomer(late) as user:
+            assert re.search(r"clock: this machine is 6[01] s ahead of upstream", user.run("check").out)
+
+
+class TestConfiguration:
+    def test_what_cannot_be_minted_stands_beside_what_can(self, user: Newcomer, sts: FakeSts):
+        """Status 1, and below the table what to do about it."""
+        user.configure(f"""
+            [credentials.train]
+            source = "aws-assume-role"
+            role_arn = "{TRAIN}"
+            endpoint_url = "{sts.url}"
+            [credentials.closed]
+            source = "aws-assume-role"
+            role_arn = "{CLOSED}"
+            endpoint_url = "{sts.url}"
+            [callers.me]
+            ME
+            grants = ["train", "closed"]
+            """)
+        ran = user.run("check")
+
+        assert (ran.status, rows(ran.out)["train"][-1], rows(ran.out)["closed"][-1]) == (1, "ok", "AccessDenied")
+        assert "closed: cannot assume" in ran.out
+
+    def test_json_has_the_same(self, user: Newcomer):
+        """For programs; standard output has nothing else."""
+        found = json.loads(user.run("check", "--json").out)
+
+        assert [(one["credential"], one["facts"]["account"], one["error"]) for one in found] == [("aws", ACCOUNT, None)]
+        assert found[0]["lifetime"] == pytest.approx(43_200, abs=60)
+
+    def test_offline_asks_nobody(self, user: Newcomer, sts: FakeSts):
+        """For a check before a commit."""
+        path = user.configure(CHAIN.format(device=DEVICE, sts=sts.url, role=GUARDED))
+        ran = user.run("check", "--offline")
+
+        assert (ran.status, sts.calls) == (0, [])
+        assert ran.out == f"configuration: {path}, without a mistake\ncredentials: base, role\ncallers: me\n"
+
+    @pytest.mark.parametrize("configured", [True, False])
+    def test_offline_has_json_too(self, user: Newcomer, sts: FakeSts, configured: bool):
+        """Whether or not there is a file."""
+        files = [str(user.configure(CHAIN.format(device=DEVICE, sts=sts.url, role=GUARDED)))] if configured else []
+
+        assert json.loads(user.run("check", "--offline", "--json").out)["files"] == files
+
+
+class TestMfa:
+    @pytest.fixture(autouse=True)
+    def _chain(self, user: Newcomer, sts: FakeSts) -> None:
+        user.configure(CHAIN.format(device=DEVICE, sts=sts.url, role=GUARDED))
+
+    def test_the_code_is_asked_for_once_and_the_chain_is_minted_with_it(self, user: Newcomer, sts: FakeSts):
+        """The base needs it, and the role is closed to a session without it."""
+        with at_terminal(user, "check") as terminal:
+            terminal.expect("MFA code for base: ")
+            terminal.type(f"{CODES[0]}\n")
+            status, page = terminal.end()
+
+        assert (status, rows(page)["role"][3]) == (0, f"arn:aws:sts::{ACCOUNT}:assumed-role/guarded/{HOST}-me")
+        assert (sts.count("GetSessionToken"), sts.registry.latest().mfa) == (1, True)
+
+    def test_what_is_typed_is_not_shown(self, user: Newcomer):
+        """As with a password: somebody may look on."""
+        with at_terminal(user, "check") as terminal:
+            terminal.expect("MFA code for base: ")
+            terminal.type(f"{CODES[0]}\n")
+
+            assert CODES[0] not in terminal.end()[1]
+
+    def test_a_refused_code_is_a_finding(self, user: Newcomer):
+        """With what may be wrong."""
+        with at_terminal(user, "check") as terminal:
+            terminal.expect("MFA code for base: ")
+            terminal.type("000000\n")
+            status, page = terminal.end()
+
+        assert (status, rows(page)["base"][-1]) == (1, "AccessDenied")
+        assert "MFA code" in page
+
+    def test_without_a_terminal_it_is_a_finding_too(self, user: Newcomer):
+        """The other credentials are checked all the same."""
+        ran = user.run("check")
+
+        assert (ran.status, rows(ran.out)["base"][-1], rows(ran.out)["role"][-1]) == (1, "MfaRequired", "MfaRequired")
+        assert "there is no terminal to ask at" in ran.out
+
+    def test_a_profile_that_asks_for_one_is_known_by_its_answer(self, user: Newcomer, sts: FakeSts):
+        """`mfa_serial` may stand in ~/.aws/config alone."""
+        lines = f"role_arn = {GUARDED}\nsource_profile = default\nmfa_serial = {DEVICE}\n"
+        user.profile(f"{lines}endpoint_url = {sts.url}\nregion = eu-west-1", "profile guarded")
+        (user.home / ".config/credbroker/config.toml").unlink()
+        with at_terminal(user, "check", AWS_PROFILE="guarded") as terminal:
+            terminal.expect("MFA code for aws: ")
+            terminal.type(f"{CODES[0]}\n")
+
+            assert terminal.end()[0] == 0
+        assert sts.registry.latest().mfa

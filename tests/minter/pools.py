@@ -1,0 +1,94 @@
+"""A pool of real minters with the toys in their table, on the loop that the daemon uses."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import uvloop
+
+from broker.errors import MintError
+from broker.events import Event
+from broker.minter.client import Launch, Pool
+from broker.minter.frames import Brought, Call
+from broker.model import AccessToken, Given
+from tests.minter import toys
+
+T = TypeVar("T")
+
+LAUNCH = toys.launch(
+    one="",
+    who='does = "introspect"',
+    hang='does = "hang"',
+    die='does = "die"',
+    leave='does = "leave"',
+    huge='does = "be_huge"',
+    deny='does = "deny"',
+    throttle='does = "throttle"',
+    bug='does = "break"',
+    chained='from = "one"\ndoes = "repeat_base"',
+)
+
+
+class Play:
+    """A pool, what it noted, and questions to it."""
+
+    def __init__(self, launch: Launch = LAUNCH, **limits: Any) -> None:
+        self.noted: list[Event] = []
+        self.pool = Pool(launch, self.noted.append, **limits)
+        self.launch = launch
+
+    async def mint(self, credential: str = "one", given: Given | None = None) -> str:
+        """The token that comes back."""
+        found = await self.pool.call(Call(do="mint", ask=toys.ask(self.launch, credential, given)))
+        assert isinstance(found, Brought)
+        assert isinstance(found.minted.value, AccessToken)
+        return found.minted.value.token.open()
+
+    async def error(self, credential: str) -> MintError:
+        """What is raised instead."""
+        with pytest.raises(MintError) as caught:
+            await self.mint(credential)
+        return caught.value
+
+
+def played(main: Callable[[Play], Awaitable[T]], launch: Launch = LAUNCH, **limits: Any) -> T:
+    """Run it on the loop that the daemon uses; afterwards no minter is left."""
+
+    async def run() -> T:
+        play = Play(launch, **limits)
+        try:
+            return await main(play)
+        finally:
+            pids = play.pool.pids
+            await play.pool.close()
+            assert play.pool.pids == ()
+            assert not any(alive(pid) for pid in pids)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process, and not only its remains."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except FileNotFoundError:
+        return False
+
+
+def ends(pid: int) -> bool:
+    """Whether it ends within a second."""
+    for _ in range(100):
+        if not alive(pid):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until another process has done something."""
+    while not true():  # noqa: ASYNC110 - there is nothing to be told by
+        await asyncio.sleep(0.01)

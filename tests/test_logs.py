@@ -1,0 +1,144 @@
+"""The log: which events deserve a line, how loud, and what never stands in it."""
+
+import json
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import structlog
+
+from broker import logs
+from broker.events import Event
+from tests.all_events import BROKEN, EVENTS, EVICTED, FAILED, MINTED, REFUSED, RELOADED
+
+QUIET = {"LeaseHanded", "RequestDenied", "TokenIssued", "TokenRevoked", "StaleServed", "UpstreamAsked"}
+
+
+def lines(*events: Event) -> list[dict[str, Any]]:
+    """What is logged about these, levels included."""
+    with structlog.testing.capture_logs() as found:
+        for event in events:
+            logs.listen(event)
+    return [dict(line) for line in found]
+
+
+def printed(code: str) -> str:
+    """What a fresh process prints to standard error after running this."""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == ""
+    return run.stderr
+
+
+class TestListen:
+    @pytest.mark.parametrize(
+        "event", [one for one in EVENTS if type(one).__name__ in QUIET], ids=lambda e: type(e).__name__
+    )
+    def test_what_happens_with_every_request_is_not_logged(self, event: Event):
+        """The audit and the metrics have it."""
+        assert lines(event) == []
+
+    @pytest.mark.parametrize(
+        ("event", "level"),
+        [
+            (MINTED, "info"),
+            (FAILED, "warning"),
+            (REFUSED, "error"),
+            (EVICTED, "error"),
+            (RELOADED, "info"),
+            (BROKEN, "error"),
+        ],
+        ids=lambda one: one if isinstance(one, str) else type(one).__name__,
+    )
+    def test_it_is_as_loud_as_it_matters(self, event: Event, level: str):
+        """A failing mint is an error only when nothing is held any more."""
+        (line,) = lines(event)
+
+        assert line["log_level"] == level
+
+    def test_a_failure_says_what_to_do(self):
+        """And whether workers notice."""
+        (line,) = lines(FAILED)
+
+        assert (line["credential"], line["code"], line["advice"]) == ("train", "Timeout", "no answer")
+        assert (line["retry_in"], line["still_serving"]) == (1.5, True)
+
+    def test_every_event_passes(self):
+        """One that breaks the log would be lost."""
+        assert len(lines(*EVENTS)) == len([one for one in EVENTS if type(one).__name__ not in QUIET])
+
+
+class TestConfigure:
+    def test_under_systemd_a_line_is_json(self):
+        """Standard error, one object a line, with its level and a UTC time."""
+        text = printed(
+            "from broker import logs; from tests.all_events import MINTED;"
+            "logs.configure('info', plain=False); logs.listen(MINTED)"
+        )
+
+        line = json.loads(text)
+        assert (line["event"], line["level"], line["credential"]) == ("lease minted", "info", "train")
+        assert line["timestamp"].endswith("Z")
+
+    def test_in_a_terminal_it_is_plain(self):
+        """For people."""
+        text = printed(
+            "from broker import logs; from tests.all_events import MINTED;"
+            "logs.configure('info', plain=True); logs.listen(MINTED)"
+        )
+
+        assert "lease minted" in text
+        assert not text.startswith("{")
+
+    @pytest.mark.parametrize(("level", "count"), [("debug", 2), ("info", 1), ("warning", 0)])
+    def test_the_level_holds(self, level: str, count: int):
+        """`log_level` of the configuration."""
+        text = printed(
+            "from broker import logs; from broker.events import OlderLease; from tests.all_events import MINTED;"
+            f"logs.configure('{level}', plain=False); logs.listen(MINTED); logs.listen(OlderLease('train', 0.1))"
+        )
+
+        assert len(text.splitlines()) == count
+
+    def test_foreign_loggers_never_speak_below_info(self):
+        """At DEBUG botocore and urllib3 print keys and bodies."""
+        text = printed(
+            "import logging; from broker import logs; logs.configure('debug', plain=False)\n"
+            "for name in ('botocore', 'urllib3', 'google.auth'):\n"
+            "    logging.getLogger(name).debug('SECRET'); logging.getLogger(name).warning('said')"
+        )
+
+        assert "SECRET" not in text
+        assert text.count("said") == 3
+
+    @pytest.mark.parametrize("plain", [True, False])
+    def test_a_traceback_shows_no_locals(self, plain: bool):
+        """They are where secrets are."""
+        text = printed(
+            f"from broker import logs; import structlog; logs.configure('info', plain={plain})\n"
+            "def mint():\n"
+            "    password = 'SEC' + 'RET'\n"
+            "    raise LookupError\n"
+            "try:\n"
+            "    mint()\n"
+            "except LookupError:\n"
+            "    structlog.get_logger().exception('failed')"
+        )
+
+        assert "LookupError" in text
+        assert "SECRET" not in text
+
+
+class TestAuditToLog:
+    def test_a_line_goes_to_standard_error_whole(self, capsys: pytest.CaptureFixture[str]):
+        """Where no audit file is configured."""
+        logs.audit_to_log()(b'{"event":"LeaseHanded"}\n')
+
+        assert capsys.readouterr() == ("", '{"event":"LeaseHanded"}\n')
+
+    def test_the_levels_are_loggings_own(self):
+        """So that both mean the same."""
+        assert {name.upper(): number for name, number in logs.LEVELS.items()}.items() <= {
+            name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")
+        }.items()

@@ -1,0 +1,161 @@
+"""What is said of keepers: rows, readiness, and what a worker's environment needs."""
+
+from typing import Any
+
+import pytest
+
+from broker import status
+from broker.errors import BrokerError, Denied, Unreachable
+from broker.keeper import Keeper
+from broker.model import CallerFacts, Facts
+from tests.leaping import EPOCH, START
+from tests.made import SERVICE, a_book, a_minted, a_rendered, a_role, a_session, an_adc
+
+FACTS = CallerFacts(caller="trainer")
+
+
+def cold(*parts: Any, name: str = "train", audience: str | None = None) -> Keeper:
+    return Keeper(a_book(*(parts or (a_role(),))).rendered(name, FACTS, audience), START, lambda: 0.0)
+
+
+def warm(keeper: Keeper, **facts: Any) -> Keeper:
+    keeper.begin()
+    keeper.minted(a_minted(facts=Facts(**facts)), START, START, EPOCH)
+    return keeper
+
+
+def failing(keeper: Keeper, error: BrokerError, at: float = 1800.0) -> Keeper:
+    keeper.begin()
+    keeper.failed(error, START + at, START + at)
+    return keeper
+
+
+class TestLeaseRow:
+    def test_a_fresh_one_says_everything(self):
+        """Names, identity and times; no secret."""
+        keeper = warm(cold(), arn="arn", account="123456789012", note="a note")
+        keeper.served = 7
+
+        row = status.lease_row(keeper, START + 600)
+
+        assert (row.credential, row.source, row.kind, row.caller) == ("train", "aws-assume-role", "aws", "trainer")
+        assert (row.identity, row.account, row.note) == ("arn", "123456789012", "a note")
+        assert (row.state, row.serial, row.served) == ("fresh", 1, 7)
+        assert (row.expires_at, row.left, row.refreshed_at) == (EPOCH + 3600, 3000, EPOCH)
+        assert row.next_refresh_in == 1200
+        assert (row.error, row.advice) == (None, None)
+
+    @pytest.mark.parametrize(
+        ("keeper", "after", "state"),
+        [
+            (cold(), 0, "cold"),
+            (warm(cold()), 0, "fresh"),
+            (failing(warm(cold()), Unreachable("no answer")), 1800, "stale"),
+            (failing(warm(cold()), Denied("no")), 1800, "stale"),
+            (failing(warm(cold()), Unreachable("no answer")), 3600, "failing"),
+            (failing(cold(), Denied("no"), 0), 0, "denied"),
+            (warm(cold()), 3590, "cold"),
+        ],
+        ids=["new", "minted", "its refresh fails", "its refresh is denied", "lapsed", "denied", "in its last 30 s"],
+    )
+    def test_its_state_is_one_word(self, keeper: Keeper, after: float, state: str):
+        """For a column."""
+        assert status.lease_row(keeper, START + after).state == state
+
+    def test_one_in_flight_has_no_next_refresh(self):
+        """It is now."""
+        keeper = cold()
+        keeper.begin()
+
+        row = status.lease_row(keeper, START)
+
+        assert (row.state, row.next_refresh_in, row.left) == ("minting", None, None)
+
+    def test_an_overdue_refresh_is_due_now(self):
+        """Never in minus ten seconds."""
+        assert status.lease_row(cold(), START + 10).next_refresh_in == 0
+
+    def test_an_id_token_is_a_kind_of_its_own(self):
+        """Beside the access token of the same credential."""
+        keeper = cold(an_adc(audiences=(SERVICE,)), name="data", audience=SERVICE)
+
+        assert status.lease_row(keeper, START).kind == "gcp-id"
+
+    def test_why_it_fails_stands_beside_it(self):
+        """What to do next."""
+        row = status.lease_row(failing(cold(), Unreachable("no answer", code="Timeout"), 0), START)
+
+        assert (row.error, row.advice) == ("Timeout", "no answer")
+
+
+class TestGranted:
+    def test_what_a_lease_tells_goes_before_what_the_file_says(self):
+        """A region by which it was minted is the right one."""
+        keeper = warm(cold(a_role(region="eu-west-1")), region="us-east-1")
+
+        (one,) = status.granted([(keeper, True)], START)
+
+        assert (one.name, one.kind, one.first, one.region) == ("train", "aws", True, "us-east-1")
+
+    def test_without_a_lease_the_file_is_all_there_is(self):
+        """A worker may start before its lease is there."""
+        told = status.granted(
+            [
+                (cold(a_role(region="eu-west-1", profile="prod")), True),
+                (cold(an_adc(project="p", quota_project="q"), name="data"), False),
+            ],
+            START,
+        )
+
+        aws, google = told
+        assert (aws.region, aws.profile, aws.project) == ("eu-west-1", "prod", None)
+        assert (google.kind, google.first, google.project, google.quota_project) == ("gcp", False, "p", "q")
+
+    @pytest.mark.parametrize("chained", [False, True])
+    def test_an_mfa_code_is_needed_until_a_lease_is_held(self, chained: bool):
+        """By itself, or for the base that it chains from."""
+        serial = "arn:aws:iam::123456789012:mfa/alice"
+        parts = (a_session("base", mfa_serial=serial), a_role(base="base")) if chained else (a_role(mfa_serial=serial),)
+        keeper = cold(*parts)
+
+        before = [one.needs_mfa for one in status.granted([(keeper, True)], START)]
+        after = [one.needs_mfa for one in status.granted([(warm(keeper), True)], START)]
+
+        assert (before, after) == ([True], [False])
+
+
+class TestMissing:
+    def test_it_is_the_required_ones_without_a_valid_lease(self):
+        """Until there are none the daemon is not ready; a lapsed one makes it so again."""
+        parts = (a_role("a"), a_role("b"), a_role("c", required=False), a_role("d", warm="first-use"))
+        book = a_book(*parts)
+        keepers = [Keeper(book.rendered(part.name, FACTS), START, lambda: 0.0) for part in parts]
+        warm(keepers[1])
+
+        assert status.missing(book, keepers, START) == ("a",)
+        assert status.missing(book, keepers, START + 3600) == ("a", "b")
+
+    def test_each_name_comes_once(self):
+        """However many callers it renders for."""
+        book = a_book(a_role(session_name="j-{caller}"))
+        keepers = [
+            Keeper(book.rendered("train", CallerFacts(caller=name)), START, lambda: 0.0) for name in ("one", "two")
+        ]
+
+        assert status.missing(book, keepers, START) == ("train",)
+
+    def test_an_id_token_gates_nothing(self):
+        """It is minted when somebody asks."""
+        book = a_book(an_adc(audiences=(SERVICE,)))
+        keeper = Keeper(book.rendered("data", FACTS, SERVICE), START, lambda: 0.0)
+
+        assert status.missing(book, [keeper], START) == ()
+
+
+class TestDegraded:
+    def test_it_is_those_whose_last_mint_failed(self):
+        """Also while their lease is served."""
+        held = failing(warm(cold()), Unreachable("no answer"))
+        fine = warm(Keeper(a_rendered(a_role("fine")), START, lambda: 0.0))
+
+        assert status.degraded([held, fine]) == ("train",)
