@@ -261,11 +261,8 @@ class KeeperMachine(RuleBasedStateMachine):
             return
         assert self.known is not None
         assert self.now < self.known.end - 30 + HAIR
-        assert (held.value, held.expires_at, held.serial) == (
-            self.known.value,
-            self.known.expires_at,
-            self.known.serial,
-        )
+        known = self.known
+        assert (held.value, held.expires_at, held.serial) == (known.value, known.expires_at, known.serial)
 
     @invariant()
     def what_is_good_is_held_whatever_fails(self) -> None:
@@ -292,20 +289,9 @@ class KeeperMachine(RuleBasedStateMachine):
         assert self.keeper.handed == self.handed
 
 
-def run_machine(module: ModuleType, examples: int = 200, steps: int = 30) -> None:
+def run_machine(module: ModuleType, examples: int = 400, steps: int = 30) -> None:
     """Hold the keeper of a module to all this. Always the same runs; no shrinking: a mutant needs no small example."""
     machine = type("Machine", (KeeperMachine,), {"module": module})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            derandomize=True,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-            print_blob=False,
-        ),
-    )
+    always = settings(derandomize=True, deadline=None, database=None, phases=[Phase.generate], print_blob=False)
+    sure = settings(always, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(machine, settings=settings(sure, max_examples=examples, stateful_step_count=steps))

@@ -13,6 +13,7 @@ T = TypeVar("T")
 START = 1_000_000.0  # the boot clock at the start of every leap
 EPOCH = 1_800_000_000.0  # and the wall clock
 MOST_TURNS = 10_000  # of the loop without any time passing: more is a busy loop
+MOST_LOOKS = 1_000_000  # at the clock, likewise: one that never lets the loop turn
 
 
 class Deadlock(AssertionError):
@@ -28,12 +29,16 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.turns = 0  # of the loop, so far
+        self._looks = 0
         self._timers = 0.0  # what the loop has leapt over: CLOCK_MONOTONIC
         self._slept = 0.0
         self._stepped = 0.0
 
     def now(self) -> float:
         """Seconds since boot, suspends included."""
+        self._looks += 1
+        if self._looks > MOST_LOOKS:
+            raise BusyLoop(f"{MOST_LOOKS} looks at the clock and no time has passed")
         return START + self._timers + self._slept
 
     def wall(self) -> float:
@@ -51,6 +56,7 @@ class FakeClock:
     def pass_time(self, seconds: float) -> None:
         """Time goes by; for tests without a loop, and for a loop that is stalled."""
         self._timers += seconds
+        self._looks = 0
 
     def monotonic(self) -> float:
         """What the loop counts its timers on."""

@@ -32,7 +32,7 @@ def failed(keeper: Keeper, error: BrokerError, at: float = START):
 class TestPromises:
     def test_they_hold_whatever_happens(self):
         """Thousands of days, each another mixture of mints, failures, denials, pauses and suspends."""
-        run_machine(keeper, examples=300)
+        run_machine(keeper, examples=200)
 
 
 class TestHeld:

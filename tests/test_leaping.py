@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.leaping import BusyLoop, Deadlock, FakeClock, leap
+from tests.leaping import START, BusyLoop, Deadlock, FakeClock, leap
 
 
 class TestLeap:
@@ -57,6 +57,16 @@ class TestLeap:
         async def main(_: FakeClock) -> None:
             again()
             await asyncio.sleep(1)
+
+        with pytest.raises(BusyLoop):
+            leap(main)
+
+    def test_a_loop_that_never_yields_is_an_error(self):
+        """It would hang the tests."""
+
+        async def main(clock: FakeClock) -> None:
+            while clock.now() < 2 * START:
+                pass
 
         with pytest.raises(BusyLoop):
             leap(main)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.errors import ConfigError
@@ -69,6 +69,7 @@ class TestTemplates:
 
         assert not value or value not in caught.value.advice.replace("{user}", "")
 
+    @settings(deadline=None)
     @given(st.text())
     def test_whatever_is_rendered_is_in_grammar(self, user: str):
         """Whatever a directory server calls its users."""

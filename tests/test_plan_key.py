@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.model import CallerFacts
@@ -101,6 +101,7 @@ class TestKey:
         assert len({plain.rendered("train", facts).key for facts in others}) == 1
         assert len({named.rendered("train", facts).key for facts in others}) == 2
 
+    @settings(deadline=None)
     @given(st.text("ab", min_size=1, max_size=3), st.text("ab", min_size=1, max_size=3))
     def test_two_values_are_two_keys(self, one: str, other: str):
         """No way to run two fields into one another."""

@@ -91,7 +91,7 @@ class TestThousands:
         assert max(minutes) <= 110
         assert max(minutes.values()) < 10_000 / 10
 
-    def test_an_outage_of_a_thousand_ends_within_a_minute_of_its_end(self):
+    def test_an_outage_of_hundreds_ends_within_a_minute_of_its_end(self):
         """And upstream is not asked by all in the same second."""
 
         async def main(clock: FakeClock) -> tuple[float, int, int]:
@@ -99,9 +99,9 @@ class TestThousands:
             async with Running(clock, lambda: luck.uniform(-1, 1)) as play:
                 play.upstream.took = 0.01
                 play.upstream.trouble = lambda _: Unreachable("no answer")
-                keepers = play.keep(*roles(1000))
+                keepers = play.keep(*roles(300))
                 await asyncio.sleep(1000)
-                seconds = Counter(int(one.at) for one in play.upstream.asked[-10_000:])
+                seconds = Counter(int(one.at) for one in play.upstream.asked[-3000:])
                 play.upstream.trouble = lambda _: None
                 back = clock.now()
                 await until(lambda: all(keeper.held(clock.now()) for keeper in keepers))

@@ -1,7 +1,7 @@
 """When to refresh and when to retry; the keeper's mutants hold the same arithmetic to the promises."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.schedule import LONGEST_PATIENCE, LONGEST_RETRY, SERVE_FLOOR, refresh_at, retry_in, same_again_at
@@ -10,6 +10,7 @@ jitters = st.floats(-1, 1)
 
 
 class TestRefreshAt:
+    @settings(deadline=None)
     @given(st.floats(0, 1e9), st.floats(SERVE_FLOOR, 43_200), jitters)
     def test_it_is_half_of_the_life_give_or_take_a_tenth(self, began: float, life: float, jitter: float):
         """So that leases minted together are not refreshed together."""
@@ -25,6 +26,7 @@ class TestRefreshAt:
 
 
 class TestSameAgainAt:
+    @settings(deadline=None)
     @given(st.floats(SERVE_FLOOR, 43_200))
     def test_it_is_asked_for_while_it_is_served_and_never_in_haste(self, left: float):
         """Half of what is left, and whatever is served still has 30 s."""
@@ -32,6 +34,7 @@ class TestSameAgainAt:
 
 
 class TestRetryIn:
+    @settings(deadline=None)
     @given(st.integers(1, 10_000), jitters)
     def test_it_is_between_half_a_second_and_a_minute(self, failures: int, jitter: float):
         """However long upstream is away, it is back within a minute of its return."""
@@ -45,6 +48,7 @@ class TestRetryIn:
         """Downwards only: the cap is a cap."""
         assert [retry_in(3, jitter) for jitter in (-1.0, 0.0, 1.0)] == [2, 3, 4]
 
+    @settings(deadline=None)
     @given(st.integers(1, 20), jitters, st.floats(0, 1e6))
     def test_it_never_comes_before_a_wish_within_reason(self, failures: int, jitter: float, asked: float):
         """Retry-After is the server's, patience is ours."""

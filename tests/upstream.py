@@ -84,8 +84,9 @@ class Running:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, at: TracebackType | None) -> None:
         self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        (outcome,) = await asyncio.gather(self._running, return_exceptions=True)
         await self.rounds.close()
+        assert isinstance(outcome, asyncio.CancelledError), outcome
 
     def keep(self, *rendereds: Rendered) -> list[Keeper]:
         """Keep these fresh from now on."""

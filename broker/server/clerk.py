@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -10,12 +10,14 @@ from broker import __version__, status
 from broker import control_api as api
 from broker.callers import match
 from broker.callers.accounts import Account
+from broker.config.shape import CallerEntry
 from broker.desk import Desk
 from broker.dialects import environment
 from broker.errors import Refused
 from broker.keeper import Keeper
 from broker.metrics import Metrics
-from broker.model import Caller, Lease, Want
+from broker.model import Caller, CallerFacts, Lease, Want
+from broker.plan import of_one_caller
 from broker.rounds import Clock, Flight, Rounds
 from broker.secret import Secret
 from broker.server.directory import Directory
@@ -72,7 +74,7 @@ class Clerk:
             admin=facts.admin,
             attestation=facts.attestation,
             ready=not self.missing(),
-            leases=tuple(self.row(keeper) for keeper in self._rounds.keepers if keeper.rendered.facts.caller in seen),
+            leases=tuple(self.row(keeper) for keeper in self._of(seen)),
             callers=tuple(
                 api.CallerRow(name=name, grants=entry.grants, tokens=issuer.count(name)) for name, entry in seen.items()
             ),
@@ -148,12 +150,21 @@ class Clerk:
         return [keeper for keeper, _ in self._desk.keepers_of(caller) if keeper.rendered.label == name]
 
     def _seen(self, account: Account, name: str) -> list[Keeper]:
-        seen = self._rights.seen_by(account)
-        keepers = [
-            keeper
-            for keeper in self._rounds.keepers
-            if keeper.rendered.label == name and keeper.rendered.facts.caller in seen
-        ]
+        keepers = [keeper for keeper in self._of(self._rights.seen_by(account)) if keeper.rendered.label == name]
         if not keepers and (caller := match.match_uid(self._rights.callers, account)):
             keepers = [keeper for keeper, _ in self._desk.keepers_of(caller) if keeper.rendered.label == name]
         return keepers
+
+    def _of(self, seen: Mapping[str, CallerEntry]) -> list[Keeper]:
+        """The keepers of these callers: rendered for one of them, or shared with one whoever was first to ask."""
+        return [
+            keeper
+            for keeper in self._rounds.keepers
+            if keeper.rendered.facts.caller in seen or any(self._shares(entry, keeper) for entry in seen.values())
+        ]
+
+    def _shares(self, entry: CallerEntry, keeper: Keeper) -> bool:
+        rendered, book = keeper.rendered, self._desk.book
+        if rendered.label not in entry.grants or of_one_caller(book, rendered.label):
+            return False
+        return book.rendered(rendered.label, CallerFacts(caller=entry.name), rendered.audience).key == rendered.key

@@ -1,4 +1,4 @@
-"""`make bench`: speed and memory beside nginx, in one run of about two minutes that ends by itself.
+"""`make bench`: speed and memory beside nginx, in one run of under two minutes that ends by itself.
 
 Interleaved: in each round every way of asking loads the daemon, then nginx, so that what else the machine does falls on
 both. Compared is the CPU time of the one process that answers, never the clock on the wall.
@@ -36,7 +36,7 @@ def main() -> None:
     """Measure everything, then print it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    parser.add_argument("--rounds", type=int, default=5, help="of every way of asking (default 5)")
+    parser.add_argument("--rounds", type=int, default=7, help="of every way of asking (default 7)")
     parser.add_argument("--seconds", type=int, default=1, help="that each shot of a round lasts (default 1)")
     parser.add_argument("--clients", type=int, default=5000, help="in the herd (default 5000)")
     options = parser.parse_args()

@@ -108,7 +108,7 @@ class Broker(Daemon):
         """A new worker token, by the command line."""
         command = [*CREDBROKER, "token", "issue", "--caller", CALLER, "--for", purpose]
         environment = {**_bare(self.folder), "CREDBROKER_SOCKET": str(self.folder / "broker.sock")}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
     def get(self, path: str, fields: Mapping[str, str]) -> bytes:
         """The body of one reply, which must be a 200."""

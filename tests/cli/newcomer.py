@@ -32,6 +32,17 @@ WORLD = World(
     users=(User(name="alice", access_key_id="AKIAFAKEALICE0000001", secret="alice/secret+key", mfa_codes=CODES),),
     roles=(Role(arn=TRAIN), Role(arn=GUARDED, mfa=True), Role(arn=CLOSED, trusts=())),
 )
+ONE_ROLE = """
+    [credentials.train]
+    source = "aws-assume-role"
+    role_arn = "{role}"
+    region = "eu-west-1"
+    endpoint_url = "{sts}"
+
+    [callers.me]
+    ME
+    grants = ["train"]
+"""
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -110,9 +121,13 @@ class Newcomer:
         return Ran(ended.returncode, ended.stdout, ended.stderr)
 
     def start(self, *arguments: str, leading: bool = False, **more: str | None) -> "subprocess.Popen[str]":
-        """A command that goes on, `leading` a process group; its output is read through pipes."""
+        """`credbroker` going on, `leading` a process group; its output is read through pipes."""
+        return self.running([*CREDBROKER, *arguments], leading=leading, **more)
+
+    def running(self, command: list[str], *, leading: bool = False, **more: str | None) -> "subprocess.Popen[str]":
+        """Any command, going on."""
         return subprocess.Popen(
-            [*CREDBROKER, *arguments],
+            command,
             env=self.variables(**more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -47,7 +47,7 @@ class TestNewcomer:
         assert ran.err.startswith(ALONE)
 
     def test_a_request_that_shows_nothing_gets_nothing(self, user: Newcomer):
-        """Root needs no configuration either, since containers run as root: the command's own token is what opens it."""
+        """Even from root, who needs no configuration here since containers run as root: only the token opens it."""
         code = "import os, urllib.request as u; u.urlopen(os.environ['AWS_CONTAINER_CREDENTIALS_FULL_URI'])"
 
         assert "HTTP Error 401" in user.run("exec", "--", sys.executable, "-c", code).err

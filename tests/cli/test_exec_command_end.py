@@ -13,21 +13,21 @@ import pytest
 
 from broker import control_api as api
 from broker.control_client import Client
-from tests.cli.newcomer import Newcomer, until
+from tests.cli.newcomer import ONE_ROLE, TRAIN, Newcomer, until
 from tests.fakes.sts import FakeSts, Fault
 
 # Says where it lives and what it has, then which signals it gets; ends at SIGTERM with status 7.
-COMMAND = """
+COMMAND = r"""
 import os, signal
 def got(signum, _):
-    print(signal.Signals(signum).name, flush=True)
+    os.write(1, signal.Signals(signum).name.encode() + b"\n")
     if signum == signal.SIGTERM:
         os._exit(7)
 for name in ("INT", "TERM", "HUP", "USR1"):
     signal.signal(getattr(signal, "SIG" + name), got)
 folder = os.path.dirname(os.environ["CREDBROKER_WORKER_TOKEN_FILE"])
 url, token = os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]
-print(os.getpid(), folder, url, token, flush=True)
+os.write(1, f"{os.getpid()} {folder} {url} {token}\n".encode())
 while True:
     signal.pause()
 """
@@ -158,8 +158,9 @@ class TestKilled:
 
         assert not opens(command.url, command.token)
 
-    def test_a_daemon_that_ends_is_told_and_the_command_goes_on(self, user: Newcomer):
+    def test_a_daemon_that_ends_is_told_and_the_command_goes_on(self, user: Newcomer, sts: FakeSts):
         """It may be able to do without."""
+        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url))
         with user.serving() as daemon, user.start("exec", "--", sys.executable, "-c", COMMAND) as process:
             command = Started(process)
             daemon.terminate()

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.errors import (
@@ -61,6 +61,7 @@ class TestFrames:
         """Each kind of value as itself."""
         assert frames.unpack_answer(body(frames.pack(answer))) == answer
 
+    @settings(deadline=None)
     @given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))
     def test_a_secret_crosses_whole(self, one: str, other: str):
         """Whatever letters a cloud may use, and none at all."""
@@ -114,6 +115,7 @@ class TestNonsense:
             assert SECRET[4:] not in str(caught.value)
             assert caught.value.__suppress_context__
 
+    @settings(deadline=None)
     @given(st.binary())
     def test_no_bytes_do_worse(self, nonsense: bytes):
         """Malformed, or by luck a message."""
@@ -123,6 +125,7 @@ class TestNonsense:
             except Malformed:
                 continue
 
+    @settings(deadline=None)
     @given(st.data())
     def test_no_damage_does_worse(self, data: st.DataObject):
         """A byte or three of a good frame are others."""

@@ -31,7 +31,7 @@ from tests.made import HOST, SERVICE, a_config, a_minted, a_role, a_session, a_t
 
 T = TypeVar("T")
 
-ALICE, BOB, STRANGER = 1000, 2000, 4711
+ALICE, BOB, STRANGER = 61_001, 61_002, 61_711  # nobody who runs the tests
 ROOMY = bounds(4096, Limits())
 PATIENCE = 10.0  # no test of the plane takes as long
 
@@ -79,7 +79,7 @@ class Names:
     def __init__(self) -> None:
         self.known = {
             ALICE: Account(ALICE, "alice", ((ALICE, "alice"),)),
-            BOB: Account(BOB, "bob", ((BOB, "bob"), (300, "vision"))),
+            BOB: Account(BOB, "bob", ((BOB, "bob"), (61_300, "vision"))),
         }
         self.down = False
         self.answering = threading.Event()

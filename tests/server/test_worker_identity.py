@@ -26,14 +26,14 @@ class TestHeaderToken:
 
         assert at_work(main) == 200
 
-    @pytest.mark.parametrize("text", ["", "cbw_", "Basic YTpi", "Attested", "attested ", "cbw_" + "A" * 43, "x" * 9000])
+    @pytest.mark.parametrize("text", ["", "cbw_", "Basic YTpi", "Attested", "cbw_" + "A" * 43, "x" * 9000])
     def test_what_is_shown_decides_alone(self, text: str):
         """A bad token is 401 even for whom the uid would open everything: never a fall-back."""
 
         async def main(work: Work) -> list[int]:
             return [(await ask(work, path, Authorization=text, **FLAVOR)).status for path in ("/aws/train", TOKEN, "/")]
 
-        assert at_work(main) == ([200] * 3 if text == "attested " else [401] * 3)
+        assert at_work(main) == [401, 401, 401]
 
     def test_it_opens_what_its_caller_is_granted_whoever_connects(self):
         """A token bound to no uid is the caller, and neither less nor more."""

@@ -1,0 +1,167 @@
+"""What the clerk does: hands out a lease, has it minted anew, has the configuration read; for those who may."""
+
+import asyncio
+import json
+
+import pytest
+
+from broker.errors import BrokerError, Denied, NotReady, Refused, Unreachable
+from broker.model import Want
+from broker.rounds import Flight
+from broker.secret import Secret
+from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, in_office
+from tests.server.plane import ALICE, BOB, STRANGER
+
+
+async def landed(*flights: Flight) -> list[BrokerError | None]:
+    """How they ended."""
+    while not all(flight.landed for flight in flights):  # noqa: ASYNC110 - several, of which any may be last
+        await asyncio.sleep(0)
+    return [flight.error for flight in flights]
+
+
+class TestLease:
+    def test_a_held_one_is_given_as_environment_variables(self):
+        """As `/env/NAME` gives it."""
+
+        async def main(office: Office) -> bytes | Flight:
+            await office.mint("train")
+            return office.clerk.lease(ACCOUNTS[ALICE], Want(None, "train"))
+
+        body = in_office(main)
+
+        assert isinstance(body, bytes)
+        assert json.loads(body)["AWS_ACCESS_KEY_ID"] == "ASIAtrain-1"
+
+    def test_a_cold_one_is_a_flight_that_brings_it(self):
+        """Whoever asks decides how long he waits."""
+
+        async def main(office: Office) -> tuple[list[BrokerError | None], type]:
+            flight = office.clerk.lease(ACCOUNTS[ALICE], Want(None, "train"))
+            assert isinstance(flight, Flight)
+            outcome = await landed(flight)
+            return outcome, type(office.clerk.lease(ACCOUNTS[ALICE], Want(None, "train")))
+
+        assert in_office(main) == ([None], bytes)
+
+    @pytest.mark.parametrize(
+        ("uid", "name", "code"),
+        [
+            (ALICE, "nosuch", "AccessDenied"),
+            (BOB, "train", "AccessDenied"),
+            (CAROL, "train", "UnknownCaller"),
+            (DAEMON, "train", "UnknownCaller"),
+        ],
+    )
+    def test_grants_bind_operators_too(self, uid: int, name: str, code: str):
+        """Who may see everything is not thereby handed everything."""
+
+        async def main(office: Office) -> None:
+            with pytest.raises(Refused) as refused:
+                office.clerk.lease(ACCOUNTS[uid], Want(None, name))
+            assert (refused.value.code, refused.value.status) == (code, 403)
+
+        in_office(main)
+
+    def test_while_it_cannot_be_minted_the_reason_is_told(self):
+        """With the seconds until it is worth asking again."""
+
+        async def main(office: Office) -> NotReady:
+            office.work.upstream.trouble = Unreachable("upstream is down")
+            flight = office.clerk.lease(ACCOUNTS[ALICE], Want(None, "train"))
+            assert isinstance(flight, Flight)
+            await landed(flight)
+            with pytest.raises(NotReady) as refused:
+                office.clerk.lease(ACCOUNTS[ALICE], Want(None, "train"))
+            return refused.value
+
+        error = in_office(main)
+
+        assert (error.code, error.advice) == ("Unreachable", "upstream is down")
+        assert error.retry_after is not None
+
+
+class TestRefresh:
+    @pytest.mark.parametrize("uid", [ALICE, CAROL, ERIN, DAVE])
+    def test_who_sees_a_lease_may_have_it_minted_anew(self, uid: int):
+        """Now, due or not; the old one serves meanwhile."""
+
+        async def main(office: Office) -> tuple[list[BrokerError | None], int, list[str]]:
+            await office.mint("train")
+            office.clock.pass_time(10.0)
+            flights = office.clerk.refresh(ACCOUNTS[uid], "train", None)
+            outcome = await landed(*flights)
+            return outcome, office.clerk.row(flights[0].keeper).serial, office.work.upstream.asked
+
+        assert in_office(main) == ([None], 2, ["train", "train"])
+
+    def test_who_is_granted_it_may_have_it_minted_for_the_first_time(self):
+        """His own rendering of it, if it renders for users."""
+
+        async def main(office: Office) -> list[str]:
+            (flight,) = office.clerk.refresh(ACCOUNTS[ALICE], "mine", None)
+            await landed(flight)
+            return [getattr(flight.keeper.rendered.spec, "session_name", "")]
+
+        assert in_office(main) == ["alice"]
+
+    @pytest.mark.parametrize(("uid", "name"), [(STRANGER, "data"), (BOB, "train"), (DAVE, "nosuch")])
+    def test_others_are_told_that_there_is_none(self, uid: int, name: str):
+        """Nothing is minted for them."""
+
+        async def main(office: Office) -> list[str]:
+            await office.mint("train", "data")
+            with pytest.raises(Refused, match="no lease of that name that you may see"):
+                office.clerk.refresh(ACCOUNTS[uid], name, None)
+            return office.work.upstream.asked
+
+        assert in_office(main) == ["train", "data"]
+
+    def test_it_may_be_had_as_a_caller_whose_tokens_one_may_have(self):
+        """`exec --as`: an issuer is no caller himself, and gets what the worker will."""
+
+        async def main(office: Office) -> list[str]:
+            flights = office.clerk.refresh(ACCOUNTS[CAROL], "train", None, ("trainer", "guest", "nosuch"))
+            await landed(*flights)
+            with pytest.raises(Refused):
+                office.clerk.refresh(ACCOUNTS[BOB], "train", None, ("trainer",))
+            return [flight.keeper.rendered.facts.caller for flight in flights]
+
+        assert in_office(main) == ["trainer"]
+
+    def test_a_code_goes_to_the_first_lease_that_is_not_held(self):
+        """It is good for one mint."""
+
+        async def main(office: Office) -> tuple[list[str], bool]:
+            await office.mint("train")
+            for uid in (ALICE, CAROL):
+                office.clerk.refresh(ACCOUNTS[uid], "mine", None, ("trainer",))
+            office.work.upstream.trouble = Denied("the code is wrong", code="AccessDenied")
+            flights = office.clerk.refresh(ACCOUNTS[CAROL], "mine", Secret("123456"))
+            (error,) = await landed(*flights)
+            assert error is not None
+            return [error.code], error.transient
+
+        assert in_office(main) == (["MfaRefused"], True)
+
+
+class TestReload:
+    @pytest.mark.parametrize("uid", [DAVE, DAEMON])
+    def test_an_operator_is_given_the_new_generation(self, uid: int):
+        """What reading it again gives."""
+
+        async def main(office: Office) -> str:
+            return office.clerk.reload(ACCOUNTS[uid])
+
+        assert in_office(main) == "2" * 64
+
+    @pytest.mark.parametrize("uid", [ALICE, CAROL, STRANGER])
+    def test_nobody_else_has_it_read(self, uid: int):
+        """Not even to see its mistakes."""
+
+        async def main(office: Office) -> None:
+            with pytest.raises(Refused, match="only operators"):
+                office.clerk.reload(ACCOUNTS[uid])
+            assert office.reload.read == 0
+
+        in_office(main)
