@@ -253,7 +253,7 @@ class Daemon:
             due = clock.now() + TICK
             await asyncio.sleep(TICK)
             self.metrics.lag = max(clock.now() - due, 0.0)
-            self._plane.sweep()
+            self._plane.sweep(self.metrics.lag)
             self._issuer.expire()
             self._tell_systemd()
 

@@ -109,6 +109,6 @@ def lease_of(name: str, explicit: str | None) -> dict[str, str]:
     except NoDaemon:
         raise
     except BrokerError as error:
-        if error.code == "AccessDenied":  # it names nothing, since a worker may be anybody
+        if error.advice.startswith("not granted"):  # it names nothing, since a worker may be anybody
             error.advice = "not granted to you, or there is no such credential: `credbroker whoami` lists what is"
         raise told_of(name, error) from None

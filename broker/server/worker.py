@@ -55,15 +55,18 @@ class Plane:
         """A protocol for `create_server`."""
         return Connection(self)
 
-    def sweep(self) -> None:
-        """Close who is over a deadline, and the oldest of a uid's that stay silent beyond its limit."""
+    def sweep(self, lag: float = 0.0) -> None:
+        """Close who is over a deadline, and the oldest of a uid's that stay silent beyond its limit.
+
+        `lag` is how late this loop is: for so long a request may have lain unread, which is not its sender's silence.
+        """
         self.reception.forget()
         moment = now()
         silent: Counter[int | None] = Counter()
         for connection in sorted(self.connections, key=lambda one: one.opened, reverse=True):
             if connection.overdue(moment):
                 connection.end()
-            elif not connection.link.identified and moment - connection.opened > SILENCE:
+            elif not connection.link.identified and moment - connection.opened > SILENCE + lag:
                 silent[connection.link.uid] += 1
                 if silent[connection.link.uid] > self.bounds.unidentified_per_uid:
                     connection.close()

@@ -17,12 +17,11 @@ from broker.callers.accounts import Account
 from broker.config.shape import Address, CallerEntry, Config, DaemonSettings, Rule
 from broker.control_client import Client
 from broker.errors import BrokerError
-from broker.server import control
+from broker.server import control, sockets
 from broker.server.clerk import Clerk, Facts
 from broker.server.control import Control
 from broker.server.issuer import Issuer
 from broker.server.rights import Rights
-from broker.server.sockets import listen_tcp, listen_unix
 from tests.made import SERVICE, a_config, a_role, an_adc
 from tests.server.plane import ALICE, BOB, PATIENCE, STRANGER, Work
 
@@ -109,20 +108,20 @@ class Office:
 
 
 class OpenOffice(Office):
-    """The same behind its sockets; `asking` is who the kernel says is at the other end of the Unix one."""
+    """The same behind its sockets. `asking` is who is at the other end of the Unix one, if not who the kernel says."""
 
     def __init__(self, folder: Path, config: Config | None = None) -> None:
         super().__init__(config)
         self.path = str(folder / "broker.sock")
-        self.asking: int | None = DAEMON
+        self.asking: int | None = None
         self.admin = ""
 
     async def __aenter__(self) -> Self:
         plane = Control(self.clerk, self.issuer)
-        admin = listen_tcp(Address("127.0.0.1", 0), 16)
+        admin = sockets.listen_tcp(Address("127.0.0.1", 0), 16)
         self.admin = f"127.0.0.1:{admin.getsockname()[1]}"
         self._runners = [
-            await _serve(plane.socket_app(), listen_unix(self.path, 0o666)),
+            await _serve(plane.socket_app(), sockets.listen_unix(self.path, 0o666)),
             await _serve(plane.admin_app(), admin),
         ]
         return self
@@ -164,15 +163,15 @@ def in_office(main: Callable[[Office], Awaitable[T]], config: Config | None = No
 
 
 def at_counter(main: Callable[[OpenOffice], Awaitable[T]], folder: Path, config: Config | None = None) -> T:
-    """Run `main` with everything on uvloop and real sockets in a private folder."""
-    folder.chmod(0o700)
+    """Run `main` with everything on uvloop and real sockets in a folder that is ours."""
+    folder.chmod(0o755)
 
     async def run() -> T:
         mishaps: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: mishaps.append(context))
         office = OpenOffice(folder, config)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(control, "peer_uid", lambda _: office.asking)
+            patch.setattr(control, "peer_uid", lambda end: office.asking or sockets.peer_uid(end))
             async with asyncio.timeout(PATIENCE), office:
                 result = await main(office)
         assert not mishaps, f"errors that nobody took: {mishaps}"

@@ -1,6 +1,7 @@
 """The worker plane and the manners of its clients: half-closed, gone, reading nothing, sending without end."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -33,7 +34,7 @@ class TestClients:
         assert at_work(main) == [200, 200, 200]
 
     @pytest.mark.parametrize("hang_up", [Wire.close, Wire.reset])
-    def test_one_that_hangs_up_cancels_nothing(self, hang_up: "type[Wire.close]"):
+    def test_one_that_hangs_up_cancels_nothing(self, hang_up: Callable[[Wire], None]):
         """The next one finds the lease that the first had asked for."""
 
         async def main(work: Work) -> tuple[int, list[str]]:

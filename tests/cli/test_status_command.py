@@ -1,0 +1,100 @@
+"""`credbroker status`: what the daemon holds, on one screen."""
+
+import json
+
+import msgspec
+import pytest
+
+from broker import control_api as api
+from broker.cli.status_command import page
+from tests.cli.newcomer import ACCOUNT, Newcomer
+
+LEASE = api.LeaseRow(
+    credential="train",
+    source="aws-assume-role",
+    kind="aws",
+    caller="me",
+    identity="arn:aws:sts::1:assumed-role/train/me",
+    account="1",
+    state="fresh",
+    serial=1,
+    expires_at=0.0,
+    left=3540.0,
+    refreshed_at=None,
+    next_refresh_in=1800.0,
+    served=7,
+    error=None,
+    advice=None,
+    note=None,
+)
+STATUS = api.Status(
+    version="1.0",
+    pid=4711,
+    generation="0123456789abcdef",
+    files=("/etc/credbroker/config.toml",),
+    listen=("127.0.0.1:9911",),
+    admin=None,
+    attestation="on",
+    ready=True,
+    leases=(LEASE,),
+    callers=(api.CallerRow(name="me", grants=("train",), tokens=2),),
+)
+
+
+def with_lease(**changes: object) -> api.Status:
+    return msgspec.structs.replace(STATUS, leases=(msgspec.structs.replace(LEASE, **changes),))
+
+
+class TestPage:
+    def test_a_lease_is_a_line(self):
+        """What it is, whose, how long, and when next."""
+        row = next(line for line in page(STATUS).splitlines() if line.startswith("train"))
+
+        assert row.split() == ["train", "me", "fresh", LEASE.identity, "59m", "-", "30m", "7", "-"]
+
+    def test_what_went_wrong_stands_below_in_words(self):
+        """With what to do."""
+        failing = with_lease(state="stale", error="SsoSessionExpired", advice="run `aws sso login`")
+
+        assert page(failing).endswith("train: run `aws sso login`")
+
+    def test_a_note_stands_there_too(self):
+        """Such as an expiry that nobody told."""
+        assert page(with_lease(note="its expiry is not known")).endswith("train: its expiry is not known")
+
+    def test_whether_it_is_ready_is_seen_at_once(self):
+        """In the first line."""
+        assert "NOT READY" in page(msgspec.structs.replace(STATUS, ready=False)).splitlines()[0]
+
+    def test_who_may_see_nothing_is_told_why(self):
+        """An empty table would look as if nothing were held."""
+        assert "you are none of its callers" in page(msgspec.structs.replace(STATUS, leases=(), callers=()))
+
+
+class TestCommand:
+    def test_it_shows_the_running_daemon(self, stage: Newcomer):
+        """Every credential of the configuration."""
+        ran = stage.run("status")
+
+        assert (ran.status, ran.err) == (0, "")
+        assert f"arn:aws:sts::{ACCOUNT}:assumed-role/train/" in ran.out
+
+    def test_json_has_it_all(self, stage: Newcomer):
+        """For programs."""
+        assert msgspec.json.decode(stage.run("status", "--json").out, type=api.Status).callers[0].name == "me"
+
+    def test_watching_repeats_it(self, stage: Newcomer):
+        """With --json a line each."""
+        with stage.start("status", "--watch", "--json") as process:
+            assert process.stdout is not None
+            first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+            process.kill()
+
+        assert first["pid"] == second["pid"]
+
+    @pytest.mark.parametrize("command", ["status", "whoami", "env", "reload", "token list", "refresh train"])
+    def test_without_a_daemon_it_is_3(self, nobody: Newcomer, command: str):
+        """As with every command that needs one."""
+        status, words = nobody.run(*command.split()).outcome
+
+        assert (status, "start one with `credbroker serve`" in words) == (3, True)

@@ -1,0 +1,132 @@
+"""A worker's tokens over the control socket: those that are held end with their connection, however that ends."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from broker import control_api as api
+from broker.control_client import Client, UnknownHere
+from broker.events import TokenRevoked
+from tests.server.office import OpenOffice, at_counter
+from tests.server.plane import ALICE, STRANGER, until
+
+# As `exec` holds its worker's tokens, until it is killed.
+_HOLDER = """
+import socket, sys, time
+end = socket.socket(socket.AF_UNIX)
+end.connect(sys.argv[1])
+body = b'{"caller":"trainer","hold":true}'
+end.sendall(b"POST /worker HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: %d\\r\\n\\r\\n%b" % (len(body), body))
+assert b"cbw_" in end.recv(65536) + end.recv(65536)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+async def in_thread(work: Callable[[], None]) -> None:
+    """Blocking work beside the loop."""
+    await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+class TestHeld:
+    def test_the_tokens_live_while_the_connection_does(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """And are gone as soon as it is closed."""
+        monkeypatch.setattr("broker.control_client.check_port", lambda _: None)
+
+        async def main(office: OpenOffice) -> tuple[list[int], list[str]]:
+            office.asking = ALICE
+            lived = []
+
+            def hold() -> None:
+                with Client(office.path).held(api.WorkerOrder(hold=True)) as (worker, _):
+                    lived.append(len(office.work.tokens))
+                    assert worker.caller == "trainer"
+
+            await in_thread(hold)
+            await until(lambda: not len(office.work.tokens))
+            return lived, [event.why for event in office.work.noted(TokenRevoked)]
+
+        assert at_counter(main, tmp_path) == ([2], ["closed", "closed"])
+
+    def test_a_holder_that_is_killed_takes_them_with_it(self, tmp_path: Path):
+        """SIGKILL leaves no time to say goodbye; the kernel closes its socket."""
+
+        async def main(office: OpenOffice) -> int:
+            lived = []
+
+            def kill() -> None:
+                command = [sys.executable, "-I", "-S", "-c", _HOLDER, office.path]
+                with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+                    assert holder.stdout is not None
+                    assert holder.stdout.readline() == b"held\n"
+                    lived.append(len(office.work.tokens))
+                    holder.send_signal(signal.SIGKILL)
+
+            await in_thread(kill)
+            await until(lambda: not len(office.work.tokens))
+            return lived[0]
+
+        assert at_counter(main, tmp_path) == 2
+
+    def test_a_daemon_that_stops_lets_its_holders_know(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """`exec` sees the end of its connection."""
+        monkeypatch.setattr("broker.control_client.check_port", lambda _: None)
+
+        async def main(office: OpenOffice) -> tuple[list[bytes], int]:
+            rest = []
+
+            def hold() -> None:
+                with Client(office.path).held(api.WorkerOrder(caller="trainer", hold=True)) as (_, descriptor):
+                    with socket.socket(fileno=descriptor) as end:
+                        end.settimeout(5)
+                        while rest.append(end.recv(4096)) or rest[-1]:  # type: ignore[func-returns-value]  # it is a loop
+                            pass
+                        end.detach()
+
+            holding = asyncio.gather(in_thread(hold))
+            await until(lambda: len(office.work.tokens) == 2)
+            office.clerk.stopping.set()
+            await holding
+            return rest, len(office.work.tokens)
+
+        rest, left = at_counter(main, tmp_path)
+
+        assert (rest[-1], left) == (b"", 0)
+
+    def test_who_may_not_be_the_caller_gets_none(self, tmp_path: Path):
+        """In a way that tells `exec` to look for another daemon."""
+
+        async def main(office: OpenOffice) -> int:
+            office.asking = STRANGER
+
+            def hold() -> None:
+                with pytest.raises(UnknownHere), Client(office.path).held(api.WorkerOrder(hold=True)):
+                    pass
+
+            await in_thread(hold)
+            return len(office.work.tokens)
+
+        assert at_counter(main, tmp_path) == 0
+
+
+class TestLoose:
+    def test_others_outlive_their_connection(self, tmp_path: Path):
+        """What `credbroker env` prints is used by a shell later."""
+
+        async def main(office: OpenOffice) -> tuple[api.Worker, int]:
+            office.asking = ALICE
+            order = api.WorkerOrder(use=("train",), ttl=60.0)
+            worker = await office.ask(lambda client: client.post("/worker", order, api.Worker))
+            await asyncio.sleep(0.01)
+            return worker, len(office.work.tokens)
+
+        worker, left = at_counter(main, tmp_path)
+
+        assert ([one.name for one in worker.granted], left) == (["train"], 2)
+        assert (worker.host, worker.port) == ("127.0.0.1", 9911)
