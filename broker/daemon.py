@@ -80,6 +80,7 @@ class Daemon:
     async def __aenter__(self) -> Self:
         """Open the sockets and serve; nothing is minted yet. Raises BrokerError where a socket cannot be had."""
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._attestor.close)
             listeners = self._open_sockets(stack)
             self._compose()
             stack.push_async_callback(self._pool.close)
@@ -191,14 +192,15 @@ class Daemon:
 
     def _open_sockets(self, stack: contextlib.AsyncExitStack) -> "_Listeners":
         daemon, handed = self.config.daemon, self._start.handed
-        worker = list(handed.get("worker", ())) or [sockets.listen_tcp(one, BACKLOG) for one in daemon.listen]
+        hold = stack.enter_context  # closed at the end, and where a later one cannot be had
+        worker = [hold(one) for one in handed.get("worker", ())]
+        worker = worker or [hold(sockets.listen_tcp(one, BACKLOG)) for one in daemon.listen]
         path = daemon.socket or str(Path(self._start.runtime_dir) / "broker.sock")
-        control = list(handed.get("control", ())) or [sockets.listen_unix(path, 0o666)]
-        admin = [sockets.listen_tcp(daemon.admin, 128)] if daemon.admin else []
-        for listener in (*worker, *control, *admin):
-            stack.callback(listener.close)
-        if not handed.get("control"):
+        control = [hold(one) for one in handed.get("control", ())]
+        if not control:
+            control = [hold(sockets.listen_unix(path, 0o666))]
             stack.callback(Path(path).unlink, missing_ok=True)
+        admin = [hold(sockets.listen_tcp(daemon.admin, 128))] if daemon.admin else []
         self.facts.host, self.facts.port = worker[0].getsockname()[:2]
         self.facts.listen = tuple(str(Address(*one.getsockname()[:2])) for one in worker)
         self.facts.admin = str(Address(*admin[0].getsockname()[:2])) if admin else None

@@ -79,7 +79,7 @@ class Desk:
             lease = self._rounds.keeper(rendered).lease
             if lease is not None and lease.facts.email == want.account:
                 named = Want(want.kind, rendered.credential.name, audience=want.audience)
-                return self._remember(caller, want, self._find(caller, named))
+                return self._found.get((caller, named)) or self._find(caller, named)  # whose account it is may change
         raise _refusal(want, "unknown-account")
 
     def _remember(self, caller: Caller, want: Want, keeper: Keeper) -> Keeper:

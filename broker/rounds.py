@@ -126,12 +126,20 @@ class Rounds:
         It goes to the first mint of the chain that is configured to need one, else to the very first, whose identity
         may be a profile that does.
         """
+        chain = self._to_be_minted(keeper)
+        taker = next(filter(_asks_for_code, chain), chain[0])
+        return [self.start(link, mfa_code if link is taker else None) for link in chain][-1]
+
+    def needs_code(self, keeper: Keeper) -> bool:
+        """Whether a mint now is configured to need an MFA code; only upstream knows whether a profile does."""
+        return any(map(_asks_for_code, self._to_be_minted(keeper)))
+
+    def _to_be_minted(self, keeper: Keeper) -> list[Keeper]:
+        """The keeper, and before it those that it chains from as far as they are not held."""
         chain = [keeper]
         while (base := chain[0].rendered.base) and self.keeper(base).held(self._clock.now()) is None:
             chain.insert(0, self.keeper(base))
-        needing = (link for link in chain if getattr(link.rendered.spec, "mfa_serial", None))
-        taker = next(needing, chain[0])
-        return [self.start(link, mfa_code if link is taker else None) for link in chain][-1]
+        return chain
 
     async def run(self) -> None:
         """Mint what falls due until cancelled."""
@@ -228,6 +236,10 @@ class Rounds:
         if self._keepers.get(keeper.rendered.key) is keeper:
             self._plan(keeper)
         flight.land(keeper.error)
+
+
+def _asks_for_code(keeper: Keeper) -> bool:
+    return bool(getattr(keeper.rendered.spec, "mfa_serial", None))
 
 
 def _perhaps_mistyped(error: BrokerError) -> BrokerError:

@@ -13,7 +13,7 @@ from broker.callers.accounts import Account
 from broker.config.shape import CallerEntry
 from broker.desk import Desk
 from broker.dialects import environment
-from broker.errors import Refused
+from broker.errors import IdentityMissing, Refused
 from broker.keeper import Keeper
 from broker.metrics import Metrics
 from broker.model import Caller, CallerFacts, Lease, Want
@@ -137,6 +137,8 @@ class Clerk:
         if not keepers:
             raise Refused(404, "NotFound", "no lease of that name that you may see: credbroker status lists them")
         if mfa_code is None:
+            if any(map(self._rounds.needs_code, keepers)):
+                raise IdentityMissing("an MFA code is needed", code="MfaRequired")
             return tuple(self._rounds.start(keeper) for keeper in keepers)
         now = self._clock.now()
         cold = (keeper for keeper in keepers if keeper.held(now) is None)

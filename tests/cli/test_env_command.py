@@ -25,7 +25,7 @@ def given(stage: Newcomer, *options: str, **more: str | None) -> dict[str, str]:
 class TestFormats:
     def test_a_shell_evals_it_and_boto3_uses_it(self, stage: Newcomer):
         """Whatever identity that shell had before is out of the way."""
-        ran = stage.shell(["sh", "-c", f'{ENV}; exec "{sys.executable}" -c "{BOTO3}"'], AWS_PROFILE="prod")
+        ran = stage.shell(["sh", "-c", f'{ENV}; exec "{sys.executable}" -c "{BOTO3}"'], AWS_ACCESS_KEY_ID="AKIAOLD")
 
         assert ran.out.startswith(f"arn:aws:sts::{ACCOUNT}:assumed-role/train/")
 

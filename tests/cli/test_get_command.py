@@ -2,10 +2,13 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
+from broker import control_api as api
 from broker.cli.get_command import rendered
+from broker.control_client import Client
 from broker.errors import BrokerError
 from tests.cli.newcomer import CREDBROKER, Newcomer
 
@@ -117,10 +120,9 @@ class TestInside:
 
     def test_a_token_that_is_over_says_how_to_get_another(self, stage: Newcomer):
         """As in a shell whose `env` was eight hours ago."""
-        given = json.loads(stage.run("env", "--format", "json", "--ttl", "1").out)["set"]
-        found = stage.run("token", "list", "--json").out
-        for token in json.loads(found):
-            stage.run("token", "revoke", token["id"])
+        given = json.loads(stage.run("env", "--format", "json").out)["set"]
+        token_id = Path(given["CREDBROKER_WORKER_TOKEN_FILE"]).parent.name.rpartition("-")[2]
+        Client(str(stage.socket)).delete(f"/tokens/{token_id}", api.Token)
         status, words = stage.run("get", "train", **given).outcome
 
         assert (status, "train: this worker's token is over" in words) == (4, True)

@@ -89,6 +89,9 @@ def ends(pid: int) -> bool:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait until another process has done something."""
-    while not true():  # noqa: ASYNC110 - there is nothing to be told by
+    """Wait until another process has done something, for 10 s at most."""
+    for _ in range(1000):
+        if true():
+            return
         await asyncio.sleep(0.01)
+    raise AssertionError("it never did")

@@ -137,7 +137,7 @@ class TestUnknown:
 
         found, fields, said = at_counter(main, tmp_path)
 
-        assert (found, fields["content-type"]) == (status, "application/json; charset=utf-8")
+        assert (found, fields["content-type"]) == (status, "application/json")
         assert json.loads(said)["exit_status"] == 1
         assert b"canary" not in said
 
