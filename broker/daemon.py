@@ -33,13 +33,14 @@ from broker.model import Ask, Given, Minted
 from broker.plan import Rendered, make_book
 from broker.rounds import Rounds
 from broker.server import sockets
+from broker.server.bounds import bounds
 from broker.server.clerk import Clerk, Facts
 from broker.server.control import Control
 from broker.server.directory import Directory
 from broker.server.issuer import Issuer
 from broker.server.reception import Reception
 from broker.server.rights import Rights
-from broker.server.worker import Plane, bounds
+from broker.server.worker import Plane
 
 TICK = 1.0
 DRAIN = 5.0

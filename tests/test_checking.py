@@ -25,6 +25,7 @@ class Minters:
     def __init__(self) -> None:
         self.called: list[frames.Call] = []
         self.trouble: dict[str, BrokerError] = {}
+        self.content_with_a_code = False
         self.minted = Facts()
         self.who: Facts | None = None
         self.found: dict[str, str | MintError | None] = {}
@@ -37,7 +38,8 @@ class Minters:
     async def call(self, call: frames.Call) -> frames.Brought:
         """One mint."""
         self.called.append(call)
-        if call.ask.credential in self.trouble:
+        content = self.content_with_a_code and call.ask.given.mfa_code is not None
+        if call.ask.credential in self.trouble and not content:
             raise self.trouble[call.ask.credential]
         minted = a_minted(keys(call.ask.credential), lifetime=900.0, facts=self.minted, skew=1.5)
         return frames.Brought(minted, self.who)
@@ -163,6 +165,25 @@ class TestCode:
 
         assert wanted == ["base"]
         assert [found and found.open() for found in given] == ["123456", None, None]
+
+    def test_it_is_asked_for_where_upstream_wants_one(self, minters: Minters):
+        """A profile may need a code that the configuration does not know of; any other trouble needs none."""
+        minters.trouble = {
+            "train": IdentityMissing("a code is needed", code="MfaRequired"),
+            "other": IdentityMissing("the session has expired", code="SessionExpired"),
+        }
+        minters.content_with_a_code = True
+        train, other = findings(minters, a_role("train"), a_role("other", session_name="other"))
+
+        assert (train.error, other.error) == (None, "SessionExpired")
+        assert minters.asked == ["train", "train", "other"]
+
+    def test_a_wrong_one_is_told_and_not_asked_for_again(self, minters: Minters):
+        """Who mistypes runs the command again."""
+        minters.trouble = {"train": IdentityMissing("a code is needed", code="MfaRequired")}
+        (found,) = findings(minters, a_role("train"))
+
+        assert (found.error, minters.asked) == ("MfaRequired", ["train", "train"])
 
 
 class TestFoundIdentities:

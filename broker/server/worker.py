@@ -9,13 +9,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import cast
 
-import msgspec
-
 from broker import head
 from broker.callers.peer import Endpoint
 from broker.clock import now
-from broker.config.shape import Limits
 from broker.errors import Refused
+from broker.server.bounds import Bounds
 from broker.server.reception import Asked, Link, Reception
 from broker.waiting import Landing
 from broker.wire import Reply, to_bytes
@@ -25,18 +23,9 @@ IDLE_DEADLINE = 75.0
 COLD_WAIT = 0.7  # SDKs give up after 1 s
 PIPELINE = 32
 SILENCE = 1.0  # an unidentified connection counts against its uid once it has been so for this long
-RESERVE = 64  # descriptors kept for everything that is not a worker's connection
 _END = b"\r\n\r\n"
 
 UidOf = Callable[[Endpoint, Endpoint], int | None]
-
-
-class Bounds(msgspec.Struct, frozen=True):
-    """How many connections there may be: in all, for one uid, and for one uid without having said who they are."""
-
-    connections: int
-    per_uid: int
-    unidentified_per_uid: int
 
 
 class Plane:
@@ -290,12 +279,6 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def bounds(descriptors: int, limits: Limits) -> Bounds:
-    """The limits in force: what the configuration says, else the descriptor limit less a reserve, half of it a uid."""
-    connections = limits.connections or max(descriptors - RESERVE, RESERVE)
-    return Bounds(connections, limits.connections_per_uid or max(connections // 2, 1), limits.unidentified_per_uid)
 
 
 def _is_loopback(host: str) -> bool:

@@ -23,9 +23,10 @@ from broker.metrics import Metrics
 from broker.model import Caller, CallerFacts, Given, Kind, Minted
 from broker.plan import Rendered, make_book
 from broker.rounds import Rounds
+from broker.server.bounds import bounds
 from broker.server.directory import Directory
 from broker.server.reception import Reception
-from broker.server.worker import Plane, bounds
+from broker.server.worker import Plane
 from tests.leaping import FakeClock
 from tests.made import HOST, SERVICE, a_config, a_minted, a_role, a_session, a_token, an_adc, an_id_token, keys
 

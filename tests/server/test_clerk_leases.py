@@ -5,10 +5,12 @@ import json
 
 import pytest
 
-from broker.errors import BrokerError, Denied, NotReady, Refused, Unreachable
+from broker.config.shape import CallerEntry, Rule
+from broker.errors import BrokerError, Denied, IdentityMissing, NotReady, Refused, Unreachable
 from broker.model import Want
 from broker.rounds import Flight
 from broker.secret import Secret
+from tests.made import a_config, a_role, a_session
 from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, in_office
 from tests.server.plane import ALICE, BOB, STRANGER
 
@@ -143,6 +145,23 @@ class TestRefresh:
             return [error.code], error.transient
 
         assert in_office(main) == (["MfaRefused"], True)
+
+    def test_without_the_code_that_it_needs_nothing_is_asked_of_upstream(self):
+        """The command asks its user and comes again, with the code; which the first mint of the chain is given."""
+        config = a_config(
+            a_session("base", mfa_serial="arn:aws:iam::123456789012:mfa/alice"),
+            a_role("train", base="base"),
+            CallerEntry(name="trainer", rules=(Rule(uid=ALICE),), grants=("train",)),
+        )
+
+        async def main(office: Office) -> tuple[str, list[str], list[BrokerError | None], list[str]]:
+            with pytest.raises(IdentityMissing) as refused:
+                office.clerk.refresh(ACCOUNTS[ALICE], "train", None)
+            before = list(office.work.upstream.asked)
+            outcome = await landed(*office.clerk.refresh(ACCOUNTS[ALICE], "train", Secret("123456")))
+            return refused.value.code, before, outcome, office.work.upstream.asked
+
+        assert in_office(main, config) == ("MfaRequired", [], [None], ["base", "train"])
 
 
 class TestReload:

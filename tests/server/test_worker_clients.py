@@ -1,6 +1,8 @@
 """The worker plane and the manners of its clients: half-closed, gone, reading nothing, sending without end."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -57,7 +59,9 @@ class TestClients:
         """A port scanner leaves no traceback in the log."""
 
         async def main(work: Work) -> int:
-            (await work.connect()).reset()
+            end = socket.create_connection(("127.0.0.1", work.port))
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            end.close()  # before the loop has turned
             await turns()
             return (await work.ask(work.request("/"))).status
 

@@ -5,8 +5,8 @@ import contextlib
 
 import pytest
 
-from broker.config.shape import Limits
-from broker.server.worker import HEAD_DEADLINE, IDLE_DEADLINE, RESERVE, Bounds, bounds
+from broker.server.bounds import Bounds
+from broker.server.worker import HEAD_DEADLINE, IDLE_DEADLINE
 from tests.server.plane import ALICE, BOB, Answer, Wire, Work, at_work, turns, until
 
 
@@ -195,20 +195,6 @@ class TestConnections:
             return transport.aborted
 
         assert at_work(main)
-
-
-class TestBounds:
-    def test_they_follow_from_the_descriptor_limit(self):
-        """Less a reserve for everything else; a user has half of it."""
-        assert bounds(65_536, Limits()) == Bounds(65_536 - RESERVE, (65_536 - RESERVE) // 2, 256)
-
-    def test_a_tiny_limit_still_leaves_some(self):
-        """At `ulimit -n 64` the daemon works for a few."""
-        assert bounds(64, Limits()).connections == RESERVE
-
-    def test_the_configuration_has_the_last_word(self):
-        """All three may be set."""
-        assert bounds(65_536, Limits(7, 5, 3)) == Bounds(7, 5, 3)
 
 
 class TestDrained:
