@@ -32,6 +32,7 @@ TESTS = modules("tests")
 UNTESTED = {
     "broker.events": "values without behaviour; the tests of who notes them look at each",
     "broker.config.shape": "values without behaviour; the tests of config.read look at each",
+    "broker.sources.source": "values without behaviour; the tests of the table look at each",
     "broker.control_api": "values without behaviour; the tests of the control plane and of its client send each",
 }
 

@@ -144,8 +144,11 @@ def reaching(url: str) -> Iterator[None]:
 
 def check_url(url: str) -> str:
     """The host of a URL that may be asked: https, or plain http to loopback or a metadata server. Else Denied."""
-    parts = urllib.parse.urlsplit(url)
-    host = parts.hostname or ""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:  # such as http://[
+        raise Denied("a URL of the identity or its endpoint_url cannot be read", code="UrlRefused") from None
     if not host or (parts.scheme != "https" and not (parts.scheme == "http" and is_near(host))):
         raise Denied(
             "a URL of the identity or its endpoint_url is neither https nor on this machine", code="UrlRefused"
