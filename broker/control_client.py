@@ -29,9 +29,13 @@ DAEMON_ACCOUNT = "credbroker"
 PATIENCE = 60.0
 LONGEST_ANSWER = 8 << 20
 LONGEST_TOKEN = 4096
-_OVER = (
-    "this worker's token is over (it expired or was revoked, or its broker was restarted): start the command by "
-    "`credbroker exec` again, or take a new environment from `credbroker env`"
+# What a worker's command is told for a 401, whose own words are for programs.
+_OVER = msgspec.json.encode(
+    {
+        "code": "Unauthorized",
+        "message": "this worker's token is over (it expired or was revoked, or its broker was restarted): start the "
+        "command by `credbroker exec` again, or take a new environment from `credbroker env`",
+    }
 )
 
 _T = TypeVar("_T")
@@ -186,9 +190,7 @@ class WorkerPlane(msgspec.Struct, frozen=True):
             status, body = self._ask(f"/env/{quoted(name)}")
             if status == http.client.OK:
                 return _decoded(body, dict[str, str])
-            error = _problem(status, body)
-            if status == http.client.UNAUTHORIZED:
-                error.advice = _OVER
+            error = _problem(status, _OVER if status == http.client.UNAUTHORIZED else body)
             if error.code != "NotReady" or time.monotonic() > until:
                 raise error
 

@@ -117,7 +117,7 @@ class Rounds:
             keeper.begin()
             self._board(flight)
         elif mfa_code is not None:
-            flight.mfa_code = mfa_code  # it may not have taken off yet
+            flight.mfa_code = mfa_code
         return flight
 
     def start_with_code(self, keeper: Keeper, mfa_code: Secret) -> Flight:
@@ -213,16 +213,20 @@ class Rounds:
     async def _fly(self, flight: Flight) -> None:
         rendered, began = flight.keeper.rendered, self._clock.now()
         base = self.keeper(rendered.base).held(began) if rendered.base else None
-        given = Given(base=base.value if base else None, audience=rendered.audience, mfa_code=flight.mfa_code)
+        code = flight.mfa_code
+        given = Given(base=base.value if base else None, audience=rendered.audience, mfa_code=code)
         minted: Minted | None = None
         error: BrokerError | None = None
         try:
             minted = await self._mint(rendered, given)
         except BrokerError as refusal:
-            error = refusal if flight.mfa_code is None else _perhaps_mistyped(refusal)
+            error = refusal if code is None else _perhaps_mistyped(refusal)
         except Exception as bug:  # noqa: BLE001 - a flight that never lands would leave its lease to die
             error = Unreachable(f"the mint failed inside credbroker ({type(bug).__name__})")
-        self._land(flight, minted, error, began)
+        if error is not None and flight.mfa_code is not code:  # it came while this was in the air
+            await self._fly(flight)
+        else:
+            self._land(flight, minted, error, began)
 
     def _land(self, flight: Flight, minted: Minted | None, error: BrokerError | None, began: float) -> None:
         keeper, now = flight.keeper, self._clock.now()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.errors import BrokerError, Denied
+from broker.errors import BrokerError, Denied, IdentityMissing
 from broker.plan import Rendered
 from broker.secret import Secret
 from tests.leaping import FakeClock, leap
@@ -76,6 +76,52 @@ class TestCode:
                 return play.upstream.asked[-1].given.mfa_code == CODE
 
         assert leap(main)
+
+    def test_it_still_helps_a_mint_that_is_in_the_air_without_it(self):
+        """That one fails for want of it; whoever typed it need not type another."""
+
+        async def main(clock: FakeClock) -> tuple[list[tuple[str, bool]], BrokerError | None]:
+            async with Running(clock) as play:
+                keeper = play.rounds.keeper(a_rendered(a_role("train")))
+                play.upstream.trouble = lambda _: None if coded(play)[-1][1] else IdentityMissing("a code, please")
+                play.rounds.ask(keeper)
+                await asyncio.sleep(0.1)
+                error = await landed(play.rounds.start_with_code(keeper, CODE))
+                return coded(play), error
+
+        assert leap(main) == ([("train", False), ("train", True)], None)
+
+    def test_one_that_comes_too_late_to_be_needed_is_not_spent(self):
+        """The mint in the air did without."""
+
+        async def main(clock: FakeClock) -> list[tuple[str, bool]]:
+            async with Running(clock) as play:
+                keeper = play.rounds.keeper(a_rendered(a_role("train")))
+                play.rounds.ask(keeper)
+                await asyncio.sleep(0.1)
+                await landed(play.rounds.start_with_code(keeper, CODE))
+                return coded(play)
+
+        assert leap(main) == [("train", False)]
+
+    @pytest.mark.parametrize(
+        ("base", "role", "cold", "warm"),
+        [({"mfa_serial": DEVICE}, {}, True, False), ({}, {"mfa_serial": DEVICE}, True, True), ({}, {}, False, False)],
+        ids=["the base's", "the role's", "nobody's"],
+    )
+    def test_whether_one_is_needed_depends_on_what_is_held(
+        self, base: dict[str, Any], role: dict[str, Any], cold: bool, warm: bool
+    ):
+        """A base that is held has had its own."""
+
+        async def main(clock: FakeClock) -> tuple[bool, bool]:
+            async with Running(clock) as play:
+                keeper = play.rounds.keeper(chain(base, role))
+                before = play.rounds.needs_code(keeper)
+                await landed(play.rounds.start_with_code(keeper, CODE))
+                return before, play.rounds.needs_code(keeper)
+
+        assert leap(main) == (cold, warm)
 
     def test_a_slip_evicts_nothing(self):
         """Two wrong codes are no two final denials: the held lease is served on."""

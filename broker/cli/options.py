@@ -20,7 +20,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 def duration(_: click.Context, __: click.Parameter, text: str) -> int:
     """A callback: `45m` as seconds."""
-    lives = int(text) if text.isdecimal() else seconds(text)
+    lives = int(text) if text.isascii() and text.isdecimal() else seconds(text)
     if not lives:
         raise click.BadParameter('a duration is "45m", "8h", "1h30m", or a number of seconds')
     return lives

@@ -130,6 +130,7 @@ def told_of(name: str, error: BrokerError) -> BrokerError:
     """The error, which now says of which credential it is."""
     if not error.advice.startswith((f"{name} ", f"{name}: ")):
         error.advice = f"{name}: {error.advice}"
+        error.args = (error.advice,)
     return error
 
 

@@ -64,7 +64,7 @@ def runtime_folder() -> Path | None:
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     with contextlib.suppress(OSError):
-        if runtime and Path(runtime).stat().st_uid == os.geteuid() and os.access(runtime, os.W_OK):
+        if runtime and Path(runtime).is_dir() and Path(runtime).stat().st_uid == os.geteuid():
             folder = Path(runtime, "credbroker").absolute()
             private_folder(folder)
             return folder

@@ -124,10 +124,13 @@ class Newcomer:
         """`credbroker` going on, `leading` a process group; its output is read through pipes."""
         return self.running([*CREDBROKER, *arguments], leading=leading, **more)
 
-    def running(self, command: list[str], *, leading: bool = False, **more: str | None) -> "subprocess.Popen[str]":
-        """Any command, going on."""
+    def running(
+        self, command: list[str], *, leading: bool = False, keep: tuple[int, ...] = (), **more: str | None
+    ) -> "subprocess.Popen[str]":
+        """Any command, going on; it may `keep` some of our descriptors."""
         return subprocess.Popen(
             command,
+            pass_fds=keep,
             env=self.variables(**more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

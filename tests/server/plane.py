@@ -238,9 +238,10 @@ class Wire:
         """Whether nothing is there to read, and the connection is open."""
         await turns()
         try:
-            return not self._end.recv(1, socket.MSG_PEEK) and False
+            self._end.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return not self._read
+        return False
 
     def finish(self) -> None:
         """Send no more, but go on reading."""

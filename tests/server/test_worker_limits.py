@@ -181,6 +181,21 @@ class TestConnections:
 
         assert at_work(main) == [True, False, True, True, True, True, True, True, True]
 
+    @pytest.mark.parametrize(("lag", "kept"), [(0.0, False), (3.0, True)])
+    def test_a_loop_that_was_held_up_takes_nobody_for_silent(self, lag: float, kept: bool):
+        """What he has sent may lie unread for as long as the loop was late."""
+
+        async def main(work: Work) -> bool:
+            work.plane.bounds = Bounds(connections=20, per_uid=20, unidentified_per_uid=0)
+            wire = await served(work)
+            work.clock.pass_time(2.0)
+            work.plane.sweep(lag)
+            found = await wire.quiet()
+            wire.close()
+            return found
+
+        assert at_work(main) == kept
+
     @pytest.mark.parametrize(
         ("accepted_on", "peer"),
         [("127.0.0.1", "10.1.2.3"), ("::1", "fe80::1"), ("::ffff:127.0.0.1", "::ffff:10.1.2.3")],

@@ -1,0 +1,311 @@
+"""The command line's side: where a daemon is looked for, whom it trusts, and what an answer that is none becomes."""
+
+import contextlib
+import http.server
+import os
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker import control_api as api
+from broker import control_client
+from broker.control_client import Client, UnknownHere, Untrusted, WorkerPlane, as_worker, candidates, check_port, find
+from broker.errors import BrokerError, ConfigError, NoDaemon
+from broker.secret import Secret
+from tests.other_user import SOMEBODY
+
+WORKER = api.Worker(caller="me", host="127.0.0.1", port=1, header_token="cbw_x", path_token="cbp_y", granted=())
+
+
+SQUATTER = """
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Gives the same answer to everything and remembers what was asked."""
+
+    status = 200
+    body = b"{}"
+
+    def log_message(self, *_: Any) -> None:
+        """Fakes are quiet."""
+
+    def address_string(self) -> str:
+        """A Unix socket has none."""
+        return ""
+
+    def _answer(self) -> None:
+        asked: list[str] = self.server.asked  # type: ignore[attr-defined]  # put there by `answering`
+        asked.append(f"{self.command} {self.path} {self.headers.get('Authorization', '')}".strip())
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the standard library's names
+
+
+@contextlib.contextmanager
+def answering(where: str | tuple[str, int], status: int = 200, body: bytes = b"{}") -> Iterator[Any]:
+    """A server at a Unix path, or a TCP address, that answers so."""
+    handler = type("Handler", (Answers,), {"status": status, "body": body})
+    kind = socketserver.UnixStreamServer if isinstance(where, str) else socketserver.TCPServer
+    with kind(where, handler) as server:  # type: ignore[arg-type]  # each has its own kind of address
+        server.asked = []  # type: ignore[union-attr]  # read by the handler
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def place() -> Iterator[str]:
+    """A short path for a socket."""
+    with tempfile.TemporaryDirectory(prefix="cb") as folder:
+        yield f"{folder}/s"
+
+
+class TestCandidates:
+    def test_the_order_is_the_contracts(self):
+        """The configuration, the user's own, the system's."""
+        environ = {"XDG_RUNTIME_DIR": "/run/user/1000"}
+
+        assert [*candidates(None, environ, "/srv/s")] == [
+            "/srv/s",
+            "/run/user/1000/credbroker/broker.sock",
+            "/run/credbroker/broker.sock",
+        ]
+
+    @pytest.mark.parametrize(
+        ("explicit", "variable", "first"), [("/a", "/b", "/a"), (None, "/b", "/b"), (None, "", None)]
+    )
+    def test_one_that_is_named_is_the_only_one(self, explicit: str | None, variable: str, first: str | None):
+        """Another is not what was asked for; an empty variable names none."""
+        found = [*candidates(explicit, {"CREDBROKER_SOCKET": variable}, None)]
+
+        assert found == ([first] if first else ["/run/credbroker/broker.sock"])
+
+
+class TestFind:
+    def test_the_first_that_answers_is_taken(self, place: str):
+        """What is dead before it is passed over."""
+        with answering(place):
+            assert find(None, {"XDG_RUNTIME_DIR": "/nonexistent"}, place).path == place
+
+    def test_none_is_told_with_every_place_and_its_reason(self, place: str, monkeypatch: pytest.MonkeyPatch):
+        """And how to start one."""
+        monkeypatch.setattr(control_client, "SYSTEM_SOCKET", "/nonexistent/broker.sock")
+        Path(place).touch()
+        with pytest.raises(NoDaemon) as failure:
+            find(None, {}, place)
+
+        assert failure.value.advice.splitlines()[1:] == [
+            f"  {place}: Connection refused",
+            "  /nonexistent/broker.sock: No such file or directory",
+        ]
+        assert "`credbroker serve`" in failure.value.advice
+
+
+class TestTrust:
+    def test_a_socket_that_somebody_else_holds_gets_nothing(self, place: str, monkeypatch: pytest.MonkeyPatch):
+        """He may have put it there while the daemon was down."""
+        monkeypatch.setattr(control_client, "trusted", lambda: frozenset({SOMEBODY}))
+        with answering(place) as server, pytest.raises(Untrusted, match=f"held by uid {os.geteuid()}, who is neither"):
+            Client(place).get("/status", dict[str, str])
+
+        assert server.asked == []
+
+    @pytest.mark.root
+    def test_so_the_kernel_says_of_a_real_one(self, place: str):
+        """Found at its place, and not talked to."""
+        Path(place).parent.chmod(0o777)
+        squatter = [_reachable_python(), "-c", SQUATTER, place]
+        with subprocess.Popen(squatter, user=SOMEBODY, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            with pytest.raises(NoDaemon, match=f"{place} is held by uid {SOMEBODY}"):
+                find(place, {})
+            process.kill()
+
+    def test_a_port_that_somebody_else_holds_gets_no_token(self, monkeypatch: pytest.MonkeyPatch):
+        """The daemon that named it is gone."""
+        monkeypatch.setattr(control_client, "tcp_listener_owner", lambda _: SOMEBODY)
+        with pytest.raises(Untrusted, match=f"port 1 is held by uid {SOMEBODY}"):
+            check_port(WORKER)
+
+    @pytest.mark.parametrize("owner", [None, 0, os.geteuid()])
+    def test_roots_and_ones_own_do(self, owner: int | None, monkeypatch: pytest.MonkeyPatch):
+        """So does one in doubt: the peer of the socket vouches for it."""
+        monkeypatch.setattr(control_client, "tcp_listener_owner", lambda _: owner)
+
+        check_port(WORKER)
+
+    def test_the_daemons_account_is_trusted_where_there_is_one(self, monkeypatch: pytest.MonkeyPatch):
+        """By its name."""
+        monkeypatch.setattr(control_client, "DAEMON_ACCOUNT", "daemon")
+        assert control_client.trusted() > {0, os.geteuid()} or os.geteuid() == 1
+        monkeypatch.setattr(control_client, "DAEMON_ACCOUNT", "nosuchaccount")
+        assert control_client.trusted() == {0, os.geteuid()}
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(("status", "exit_status"), [(401, 4), (403, 4), (404, 1), (503, 1)])
+    def test_a_refusal_keeps_its_words_and_code(self, place: str, status: int, exit_status: int):
+        """And becomes an exit status of the contract."""
+        with answering(place, status, b'{"code": "Word", "message": "do this"}'), pytest.raises(BrokerError) as failure:
+            Client(place).get("/status", dict[str, str])
+
+        assert (failure.value.advice, failure.value.code, failure.value.exit_status) == ("do this", "Word", exit_status)
+
+    def test_mistakes_of_a_configuration_come_whole(self, place: str):
+        """Each with its place."""
+        body = b'{"code": "ConfigError", "message": "", "mistakes": [["a.toml:1", "x"], ["a.toml:2", "y"]]}'
+        with answering(place, 422, body), pytest.raises(ConfigError) as failure:
+            Client(place).post("/reload", {}, dict[str, str])
+
+        assert (str(failure.value), failure.value.exit_status) == ("a.toml:1: x\na.toml:2: y", 2)
+
+    def test_a_caller_that_is_unknown_here_may_be_known_elsewhere(self, place: str):
+        """`exec` asks the next daemon then."""
+        with (
+            answering(place, 403, b'{"code": "UnknownCaller", "message": "who?"}'),
+            pytest.raises(UnknownHere) as failure,
+        ):
+            Client(place).get("/whoami", dict[str, str])
+
+        assert failure.value.exit_status == 4
+
+    @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff", b'{"version": 1}'])
+    def test_an_answer_that_is_none_is_told_without_its_text(self, place: str, body: bytes):
+        """Another version, or another program."""
+        with (
+            answering(place, 200, body),
+            pytest.raises(BrokerError, match="a way that this version does not understand"),
+        ):
+            Client(place).get("/status", api.Status)
+
+    def test_a_refusal_that_is_none_likewise(self, place: str):
+        """Its status is all that is known."""
+        with (
+            answering(place, 500, b"<html>secret</html>"),
+            pytest.raises(BrokerError, match=r"the daemon answered 500$"),
+        ):
+            Client(place).get("/status", api.Status)
+
+    def test_a_daemon_that_hangs_up_is_none(self, place: str):
+        """It has just ended, say."""
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(place)
+            listener.listen()
+            asking = threading.Thread(target=_hang_up, args=(listener,))
+            asking.start()
+            with pytest.raises(NoDaemon, match=r"did not answer: (it hung up|Broken pipe|Connection reset)"):
+                Client(place).get("/status", api.Status)
+            asking.join()
+
+    def test_one_that_says_nothing_is_not_waited_for_for_ever(self, place: str):
+        """Patience is the caller's."""
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(place)
+            listener.listen()
+            with pytest.raises(NoDaemon, match="it took too long"):
+                Client(place, 0.05).get("/status", api.Status)
+
+    @pytest.mark.parametrize("name", ["a/b", "../x", "a b", "a?b#c", "ü", "%2e"])
+    def test_a_name_is_one_segment_whatever_is_in_it(self, place: str, name: str):
+        """A path is not a way to another request."""
+        with answering(place, body=b"{}") as server:
+            Client(place).lease(name)
+
+        assert server.asked[0].startswith("GET /lease/")
+        assert server.asked[0].count("/") == 2
+
+
+class TestWorkerPlane:
+    @pytest.fixture
+    def environ(self, tmp_path: Path) -> dict[str, str]:
+        """As `exec` makes it."""
+        (tmp_path / "token").write_text("cbw_x")
+        (tmp_path / "token").chmod(0o600)
+        return {"CREDBROKER_WORKER": "http://127.0.0.1:9911", "CREDBROKER_WORKER_TOKEN_FILE": str(tmp_path / "token")}
+
+    def test_a_worker_knows_its_broker_by_its_environment(self, environ: dict[str, str]):
+        """And its token by the file that it names."""
+        plane = as_worker(environ)
+
+        assert plane is not None
+        assert (plane.host, plane.port, plane.token == Secret("cbw_x")) == ("127.0.0.1", 9911, True)
+
+    @pytest.mark.parametrize("missing", ["CREDBROKER_WORKER", "CREDBROKER_WORKER_TOKEN_FILE"])
+    def test_without_either_it_is_none(self, environ: dict[str, str], missing: str):
+        """An ordinary shell."""
+        del environ[missing]
+
+        assert as_worker(environ) is None
+
+    def test_a_token_file_that_others_may_write_is_refused(self, environ: dict[str, str]):
+        """Somebody may have put his own there."""
+        Path(environ["CREDBROKER_WORKER_TOKEN_FILE"]).chmod(0o666)
+
+        with pytest.raises(BrokerError, match="others may write to it"):
+            as_worker(environ)
+
+    def test_it_shows_its_token(self):
+        """Under the credential's name."""
+        with answering(("127.0.0.1", 0), body=b'{"expires_at": "2999-01-01T00:00:00Z"}') as server:
+            WorkerPlane("127.0.0.1", server.server_address[1], Secret("cbw_x")).lease("a/b")
+
+        assert server.asked == ["GET /env/a%2Fb cbw_x"]
+
+    def test_a_token_that_is_over_says_how_to_get_another(self):
+        """The plane's own words are for programs."""
+        with answering(("127.0.0.1", 0), 401, b'{"error": "Unauthorized", "message": "send a token"}') as server:
+            plane = WorkerPlane("127.0.0.1", server.server_address[1], Secret("cbw_x"))
+            with pytest.raises(BrokerError, match="this worker's token is over") as failure:
+                plane.lease("train")
+
+        assert failure.value.exit_status == 4
+
+    def test_one_that_is_not_ready_is_asked_again_for_so_long(self):
+        """The plane itself waits a little before it says so."""
+        with answering(("127.0.0.1", 0), 503, b'{"error": "NotReady", "message": "nothing is minted yet"}') as server:
+            plane = WorkerPlane("127.0.0.1", server.server_address[1], Secret("cbw_x"))
+            with pytest.raises(BrokerError, match="nothing is minted yet"):
+                plane.lease("train", 0.05)
+
+        assert len(server.asked) > 1
+
+    def test_a_broker_that_is_gone_is_no_daemon(self):
+        """With the system's word for it."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            plane = WorkerPlane("127.0.0.1", free.getsockname()[1], Secret("cbw_x"))
+            with pytest.raises(NoDaemon, match="the broker of this worker does not answer: Connection refused"):
+                plane.lease("train")
+
+
+def _hang_up(listener: socket.socket) -> None:
+    listener.accept()[0].close()
+
+
+def _reachable_python() -> str:
+    """An interpreter that any user may run: ours may lie in root's home."""
+    return next(path for path in ("/usr/bin/python3", "/usr/local/bin/python3", sys.executable) if Path(path).exists())
