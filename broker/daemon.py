@@ -16,6 +16,7 @@ from aiohttp import web
 
 from broker import clock, logs, process
 from broker.audit import Audit, to_file
+from broker.callers.imds_token import ImdsTokens
 from broker.callers.peer import Attestor
 from broker.callers.worker_token import WorkerTokens
 from broker.checking import found_identities
@@ -45,6 +46,7 @@ from broker.server.worker import Plane
 TICK = 1.0
 DRAIN = 5.0
 BACKLOG = 4096
+NO_IMDS = "imds = true has no effect while attestation is off: /latest is 404"
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +75,8 @@ class Daemon:
         self._note = Ledger(*listeners).note
         self._attestor = Attestor()
         self.facts = Facts(attestation=self._attestor.start() or "on")
+        if self.config.daemon.imds:  # it has no secret of the caller's: without the kernel's word it knows nobody
+            self.facts.imds = "on" if self._attestor.on else NO_IMDS
         self._stack = contextlib.AsyncExitStack()
         self._stopped = asyncio.Event()
         self._ready = False
@@ -156,8 +160,7 @@ class Daemon:
         )
         self._pool = Pool(self._launch, self._note)
         self.rounds = Rounds(self._mint, self._note, clock)
-        book = make_book(self.config)
-        self.desk = Desk(book, self.rounds, self._note, clock)
+        self.desk = Desk(make_book(self.config), self.rounds, self._note, clock)
         self._directory = Directory(lambda: self.desk.book.config.callers, clock.now)
         tokens, rights = WorkerTokens(), Rights(self.desk)
         self.facts.minters = lambda: self._pool.pids
@@ -187,6 +190,7 @@ class Daemon:
             note=self._note,
             clock=clock,
             attesting=self._attestor.on,
+            imds_tokens=ImdsTokens() if self.facts.imds == "on" else None,
         )
         limits = bounds(process.raise_descriptor_limit(), self.config.daemon.limits)
         self._plane = Plane(reception, self._attestor.uid_of, limits)
@@ -231,7 +235,7 @@ class Daemon:
             raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
         config, snapshot = read.load(self._start.config_path)
         now, then = config.daemon, self.config.daemon
-        fixed = ("listen", "admin", "socket", "runtime_dir", "audit_file", "limits", "log_level")
+        fixed = ("listen", "admin", "socket", "runtime_dir", "audit_file", "limits", "log_level", "imds")
         changed = [name for name in fixed if getattr(now, name) != getattr(then, name)]
         if changed:
             place = f"{self._start.config_path} [daemon]"

@@ -37,6 +37,15 @@ class PathToken(msgspec.Struct, frozen=True):
         return "PathToken(...)"
 
 
+class ImdsToken(msgspec.Struct, frozen=True):
+    """An IMDSv2 session token, whole: the kernel's uid of its connection counts, if the token is that uid's."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "ImdsToken(...)"
+
+
 class Attested(msgspec.Struct, frozen=True):
     """It asks to be known by the kernel's uid of its connection."""
 
@@ -55,21 +64,29 @@ class Bad(msgspec.Struct, frozen=True):
     reason: str
 
 
-Shown = HeaderToken | PathToken | Attested | Bare | Probe | Bad
+Shown = HeaderToken | PathToken | ImdsToken | Attested | Bare | Probe | Bad
 
 _ATTESTED, _BARE, _PROBE = Attested(), Bare(), Probe()
 _BAD_HEADER = Bad("authorization-not-ours")
 _BAD_PATH = Bad("path-token-malformed")
+_BAD_PAIR = Bad("imds-token-and-authorization")  # no client sends both, and one might hide that the other is bad
+
+IMDS_PUT = ("latest", "api", "token")  # the path that a session token of IMDSv2 is asked for at
 
 
 def identify_shown(request: Request) -> Shown:
-    """What the request shows. A path token decides first, then Authorization, then Metadata-Flavor."""
+    """What the request shows. A path token decides first, then Authorization, then what the protocol itself says."""
     segments = request.segments
     if segments[0] == "w":
         return _in_path(segments)
+    imds = request.fields.get("x-aws-ec2-metadata-token") if segments[0] == "latest" else None
     authorization = request.fields.get("authorization")
     if authorization is not None:
-        return _in_header(authorization)
+        return _in_header(authorization) if imds is None else _BAD_PAIR
+    if segments == IMDS_PUT and request.method == "PUT":
+        return _ATTESTED
+    if imds is not None:
+        return ImdsToken(imds)
     if segments[0] == "computeMetadata" and request.fields.get("metadata-flavor") == "Google":
         return _ATTESTED
     return _PROBE if segments == ("",) else _BARE

@@ -221,5 +221,9 @@ def _greeting(daemon: "Daemon") -> str:
         lines.append(f"  health, metrics http://{facts.admin}/readyz, /metrics")
     if facts.attestation != "on":
         lines.append(f"  ATTESTATION IS OFF: {facts.attestation}")
+    if facts.imds == "on":
+        lines.append(f"  IMDSv2, alone   AWS_EC2_METADATA_SERVICE_ENDPOINT=http://{facts.listen[0]}")
+    elif facts.imds != "off":
+        lines.append(f"  IMDS IS OFF: {facts.imds}")
     lines.append('  a worker uses it by `credbroker exec -- CMD`, or `eval "$(credbroker env)"` in its shell')
     return "\n".join(lines)

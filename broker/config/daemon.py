@@ -11,7 +11,7 @@ from msgspec import Meta
 from broker.config.shape import Address, DaemonSettings, Limits
 from broker.config.table import Table
 
-LATER = ("state_dir", "state_key", "minter_socket", "imds")
+LATER = ("state_dir", "state_key", "minter_socket")
 LATER_LIMITS = ("upstream_per_second",)
 LARGEST_PORT = 65_535
 LONGEST_SOCKET = 107  # sun_path holds 108 bytes with its closing zero
@@ -35,6 +35,7 @@ def read_daemon(table: Table) -> DaemonSettings:
         audit_file=table.take_path("audit_file", Name),
         log_level=table.take("log_level", _TYPES["log_level"], default.log_level),
         operators=_operators(table),
+        imds=table.take("imds", bool, default.imds),
         limits=_limits(table.below("limits")) if "limits" in table else default.limits,
     )
     table.take("include", str)  # `disk` has followed it already

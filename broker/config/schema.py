@@ -60,6 +60,7 @@ def _daemon() -> dict[str, Any]:
             **paths,
             "log_level": msgspec.json.schema(_LOG_LEVEL),
             "operators": _TEXTS,
+            "imds": _FLAG,
             "limits": limits,
         }
     )

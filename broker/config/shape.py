@@ -35,6 +35,7 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
     audit_file: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     operators: tuple[str, ...] = ("root",)  # user names and "group:NAME"
+    imds: bool = False  # IMDSv2 at /latest
     limits: Limits = Limits()
 
 

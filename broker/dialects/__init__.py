@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from broker.dialects import aws_container, environment, gce_metadata, token
+from broker.dialects import aws_container, environment, gce_metadata, imds, token
 from broker.errors import BrokerError
 from broker.model import Lease, Want
 from broker.wire import Reply, Request
+
+Wish = Want | Reply | imds.NewToken | imds.RoleList
 
 
 class Dialect(Protocol):
@@ -24,7 +26,7 @@ class Dialect(Protocol):
     def attested_without_header(self) -> bool:
         """Whether the protocol's own header asks to be known by the kernel's uid."""
 
-    def parse(self, request: Request) -> Want | Reply | None:
+    def parse(self, request: Request) -> Wish | None:
         """What is wanted, a reply that needs no lease, or None where there is no such path. Raises Refused.
 
         A path token is no longer in front of the path.
@@ -43,5 +45,6 @@ DIALECTS: Mapping[str, Dialect] = {
     "aws": aws_container,
     "computeMetadata": gce_metadata,
     "env": environment,
+    "latest": imds,  # only if `imds = true`
     "token": token,
 }

@@ -34,6 +34,7 @@ class Facts(msgspec.Struct, kw_only=True):
     listen: tuple[str, ...] = ()
     admin: str | None = None
     attestation: str = "on"
+    imds: str = "off"  # "on", "off", or why it is off although it is configured
     minters: Callable[[], tuple[int, ...]] = tuple
 
 

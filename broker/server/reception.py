@@ -10,16 +10,18 @@ import msgspec
 
 from broker import head
 from broker.callers import match
+from broker.callers.imds_token import ImdsTokens
 from broker.callers.worker_token import Purpose, WorkerTokens
 from broker.desk import Desk
-from broker.dialects import DIALECTS, Dialect
+from broker.dialects import DIALECTS, Dialect, Wish, imds
 from broker.dialects import token as nameless
 from broker.errors import BrokerError, NotReady, Refused
 from broker.events import RequestDenied
 from broker.metrics import Metrics
-from broker.model import Caller, Lease, Want
+from broker.model import Caller, Kind, Lease, Want
 from broker.origin import refuse_forwarded
 from broker.rounds import Clock, Note
+from broker.secret import Secret
 from broker.server.directory import Directory, LookUp
 from broker.waiting import Landing
 from broker.wire import Reply, Request
@@ -37,8 +39,9 @@ class Asked(msgspec.Struct, eq=False):
     request: Request
     shown: match.Shown
     dialect: Dialect | None
+    nowhere: bool = False  # no such path, whoever asks
     sent_to: tuple[str, int] | None = None
-    want: Want | Reply | None = None  # once its caller is known: who is not learns nothing of paths
+    want: Wish | None = None  # once its caller is known: who is not learns nothing of paths
 
 
 class Link(msgspec.Struct, eq=False):
@@ -62,6 +65,7 @@ class Reception:
         note: Note,
         clock: Clock,
         attesting: bool,
+        imds_tokens: ImdsTokens | None = None,  # None: IMDS is off
     ) -> None:
         self._desk = desk
         self._tokens = tokens
@@ -70,6 +74,7 @@ class Reception:
         self._note = note
         self._clock = clock
         self._attesting = attesting
+        self._imds_tokens = imds_tokens
         self._read: dict[bytes, Asked] = {}
 
     def read(self, one: bytes) -> Asked:
@@ -79,7 +84,7 @@ class Reception:
         """
         asked = self._read.get(one)
         if asked is None:
-            asked = _asked(head.parse(one))
+            asked = _asked(head.parse(one), with_imds=self._imds_tokens is not None)
             if len(one) <= LONGEST_READ and len(self._read) < MOST_READ:
                 self._read[one] = asked
         return asked
@@ -112,6 +117,8 @@ class Reception:
         return reply
 
     def _serve(self, asked: Asked, link: Link) -> Reply | Landing:
+        if asked.nowhere:
+            raise _no_such_path()
         dialect, shown = asked.dialect, asked.shown
         if isinstance(shown, match.Probe):
             return self._counted(DIALECTS[""], DIALECTS[""].parse(asked.request))
@@ -125,15 +132,25 @@ class Reception:
         if want is None and dialect is not None:
             want = asked.want = dialect.parse(asked.request)
         if dialect is None or want is None:
-            raise Refused(404, "NotFound", "no such path")
-        if isinstance(want, Reply):
-            return self._counted(dialect, want)
+            raise _no_such_path()
+        if not isinstance(want, Want):
+            return self._counted(dialect, self._leaseless(want, caller, shown, link))
         lease = self._desk.lease(caller, want, dialect.NAME)
         if not isinstance(lease, Lease):
             return lease
         left = lease.ends - self._clock.now()
         self._metrics.remaining.observe(left)
         return self._counted(dialect, dialect.render(asked.request, lease, left))
+
+    def _leaseless(self, wish: Wish, caller: Caller, shown: match.Shown, link: Link) -> Any:
+        """The reply to what needs no lease: the dialect's own, a session of IMDS, the name of its role."""
+        match wish:
+            case imds.NewToken(ttl):
+                return imds.token(self._new_session(ttl, shown, link), ttl)
+            case imds.RoleList():
+                rendered = (keeper.rendered for keeper, _ in self._desk.keepers_of(caller))
+                return imds.roles(tuple(one.label for one in rendered if one.spec.kind is Kind.AWS))
+        return wish
 
     def _counted(self, dialect: Dialect, reply: Any) -> Reply:
         self._metrics.requests[dialect.NAME, reply.status] += 1
@@ -148,6 +165,8 @@ class Reception:
         if isinstance(shown, match.Bad):
             raise match.unidentified(shown.reason)
         bare = isinstance(shown, match.Bare)
+        if isinstance(shown, match.ImdsToken):
+            self._check_session(shown, link)
         if link.uid is None:
             raise match.unidentified("nothing-shown" if bare else "not-attested")
         caller = self._directory.caller(link.uid, self._clock.now())
@@ -167,11 +186,31 @@ class Reception:
             raise match.unidentified("token-of-another-uid")
         return entry.caller
 
+    def _new_session(self, ttl: int, shown: match.Shown, link: Link) -> Secret:
+        """A session token of IMDS: for the kernel's uid alone, never for whoever shows a worker token."""
+        if self._imds_tokens is None or link.uid is None or not isinstance(shown, match.Attested):
+            raise match.unidentified("not-attested")
+        return self._imds_tokens.issue(link.uid, ttl, self._clock.now())
 
-def _asked(request: Request) -> Asked:
+    def _check_session(self, shown: match.ImdsToken, link: Link) -> None:
+        if link.uid is None or self._imds_tokens is None:
+            raise match.unidentified("not-attested")
+        if not self._imds_tokens.holds(shown.text, link.uid, self._clock.now()):
+            raise match.unidentified("imds-token-not-good")
+
+
+def _asked(request: Request, *, with_imds: bool) -> Asked:
     shown = match.identify_shown(request)
     if isinstance(shown, match.PathToken):
         request = msgspec.structs.replace(request, segments=shown.rest)
     elif isinstance(shown, match.Probe):
         request = msgspec.structs.replace(request, segments=("",))
-    return Asked(request, shown, DIALECTS.get(request.segments[0]))
+    dialect = DIALECTS.get(request.segments[0])
+    if dialect is imds and not with_imds:
+        # Who speaks it hears so at once, known or not: clients then look elsewhere. For all others it is any path.
+        return Asked(request, shown, None, nowhere=isinstance(shown, match.ImdsToken) or request.method == "PUT")
+    return Asked(request, shown, dialect)
+
+
+def _no_such_path() -> Refused:
+    return Refused(404, "NotFound", "no such path")

@@ -1,11 +1,12 @@
 """What a request shows of its caller."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.callers import match
-from broker.callers.match import Attested, Bad, Bare, HeaderToken, PathToken, Probe, Shown
+from broker.callers.match import Attested, Bad, Bare, HeaderToken, ImdsToken, PathToken, Probe, Shown
 from broker.wire import Request
 
 HEADER = "cbw_" + "h" * 43
@@ -100,6 +101,47 @@ class TestPath:
     def test_it_stands_in_front_or_nowhere(self, path: str) -> None:
         """Exact match."""
         assert shown(path) == Bare()
+
+
+class TestImds:
+    def put(self, path: str = "/latest/api/token", **fields: str) -> Shown:
+        return match.identify_shown(msgspec.structs.replace(asking(path, **fields), method="PUT"))
+
+    def test_the_put_asks_the_kernel(self) -> None:
+        """It is the one way to say so that its clients know; an old session token beside it says nothing."""
+        assert self.put() == self.put(x_aws_ec2_metadata_token="cbi_old") == Attested()
+
+    def test_no_other_put_does(self) -> None:
+        """One path, to the letter."""
+        assert self.put("/worker-token") == self.put("/latest/api/token/") == self.put("/latest/api") == Bare()
+
+    def test_a_session_token_is_shown_whole(self) -> None:
+        """Whether it is good, and whose, needs the daemon's key and the connection."""
+        for text in ("cbi_x", "", "attested", HEADER):
+            assert shown("/latest/meta-data/", x_aws_ec2_metadata_token=text) == ImdsToken(text)
+
+    def test_elsewhere_it_says_nothing(self) -> None:
+        """It is the header of one protocol."""
+        assert shown("/aws/train", x_aws_ec2_metadata_token="cbi_x") == Bare()
+        assert shown("/", x_aws_ec2_metadata_token="cbi_x") == Probe()
+
+    @pytest.mark.parametrize("value", ["attested", HEADER, f"Bearer {HEADER}", "nonsense", ""])
+    def test_beside_authorization_it_is_bad(self, value: str) -> None:
+        """No client sends both, and neither may hide that the other is bad."""
+        assert isinstance(shown("/latest/meta-data/", authorization=value, x_aws_ec2_metadata_token="cbi_x"), Bad)
+
+    def test_authorization_decides_about_the_put_too(self) -> None:
+        """What is shown decides alone."""
+        assert self.put(authorization=HEADER) == HeaderToken(HEADER)
+        assert isinstance(self.put(authorization="nonsense"), Bad)
+
+    def test_a_get_without_one_shows_nothing(self) -> None:
+        """That is IMDSv1."""
+        assert shown("/latest/api/token") == shown("/latest/meta-data/") == Bare()
+
+    def test_it_is_not_printed(self) -> None:
+        """Tracebacks and logs print values."""
+        assert "cbi_x" not in repr(shown("/latest/meta-data/", x_aws_ec2_metadata_token="cbi_x"))
 
 
 class TestNothingElse:

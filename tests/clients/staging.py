@@ -14,6 +14,7 @@ listen = ["127.0.0.1:0"]
 admin = "{admin}"
 socket = "{folder}/broker.sock"
 runtime_dir = "{folder}/run"
+imds = true
 
 [credentials.train]
 source = "aws-assume-role"

@@ -28,6 +28,7 @@ class TestReadDaemon:
             audit_file = "/var/log/audit"
             log_level = "debug"
             operators = ["alice", "group:mlops"]
+            imds = true
             include = "conf.d/*.toml"
             limits = { connections = 10, connections_per_uid = 5, unidentified_per_uid = 2 }
             """
@@ -41,6 +42,7 @@ class TestReadDaemon:
             audit_file="/var/log/audit",
             log_level="debug",
             operators=("alice", "group:mlops"),
+            imds=True,
             limits=Limits(10, 5, 2),
         )
 
@@ -48,7 +50,7 @@ class TestReadDaemon:
         """107 bytes and a closing zero."""
         assert daemon(f"socket = '/{'x' * 106}'").socket == f"/{'x' * 106}"
 
-    @pytest.mark.parametrize("key", ["state_dir", "state_key", "minter_socket", "imds"])
+    @pytest.mark.parametrize("key", ["state_dir", "state_key", "minter_socket"])
     def test_what_a_later_version_takes_is_told_so(self, key: str):
         """Neither unknown nor silently without effect."""
         assert told(f"{key} = true") == [f"{key}: is not supported by this version; leave it out"]
@@ -76,6 +78,7 @@ class TestReadDaemon:
             ("socket = '~/x'", "socket: ~ is not expanded; write the whole path"),
             (f"socket = '/{'x' * 107}'", "socket: is too long for a Unix socket; at most 107 bytes"),
             ("include = ['a']", "include: must be text"),
+            ("imds = 'yes'", "imds: must be true or false"),
         ],
     )
     def test_each_setting_is_held_to_its_type(self, text: str, mistake: str):

@@ -59,6 +59,7 @@ class TestSchema:
             "[callers.a]\nworker_token = true",
             "[callers.a]\nany = [{ uid = 'alice' }, { group = 'g' }]\ngrants = []",
             "[daemon]\nlisten = ['127.0.0.1:1', '[::1]:2']\nlog_level = 'debug'\nlimits = { connections = 1 }",
+            "[daemon]\nimds = true",
         ],
     )
     def test_accepts_what_the_reader_accepts(self, text: str):
@@ -70,7 +71,7 @@ class TestSchema:
         "text",
         [
             "demon = {}",
-            "[daemon]\nimds = true",
+            "[daemon]\nimds = 'true'",
             "[daemon]\nlisten = ['localhost:1']",
             "[daemon.limits]\nconnections = 0",
             f"{HEAD}duration = 'soon'",

@@ -12,12 +12,16 @@ EACH = list(DIALECTS.values())
 
 def parsed(dialect: Dialect, segments: tuple[str, ...]) -> object:
     """What a dialect makes of a path, with every header that one may need."""
-    return dialect.parse(Request("GET", segments, (), {"metadata-flavor": "Google"}, keep_alive=True))
+    fields = {"metadata-flavor": "Google", "x-aws-ec2-metadata-token": "shown"}
+    return dialect.parse(Request("GET", segments, (), fields, keep_alive=True))
 
 
 class TestTable:
     @pytest.mark.parametrize("dialect", EACH)
-    @pytest.mark.parametrize("path", ["/", "/aws/a", "/computeMetadata/v1/instance/", "/env/a", "/token/a"])
+    @pytest.mark.parametrize(
+        "path",
+        ["/", "/aws/a", "/computeMetadata/v1/instance/", "/env/a", "/latest/meta-data/placement/region", "/token/a"],
+    )
     def test_a_path_is_known_to_the_dialect_of_its_first_segment_alone(self, dialect: Dialect, path: str):
         """Otherwise one path could be answered in two ways."""
         segments = tuple(path[1:].split("/"))
@@ -36,9 +40,9 @@ class TestTable:
         """URLs end up in error texts: a token stands in one only where a client has no other place for it."""
         assert {dialect.NAME for dialect in EACH if dialect.path_token_ok} == {"gcp"}
 
-    def test_only_the_metadata_server_has_a_header_of_its_own_that_attests(self):
-        """All others must say so in Authorization."""
-        assert {dialect.NAME for dialect in EACH if dialect.attested_without_header} == {"gcp"}
+    def test_only_the_metadata_servers_have_a_way_of_their_own_to_be_attested(self):
+        """Google's header and the PUT of IMDSv2; all others must say so in Authorization."""
+        assert {dialect.NAME for dialect in EACH if dialect.attested_without_header} == {"gcp", "imds"}
 
 
 class TestRefusals:
