@@ -1,25 +1,21 @@
 """The command line's side: where a daemon is looked for, whom it trusts, and what an answer that is none becomes."""
 
-import contextlib
-import http.server
 import os
 import socket
-import socketserver
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from broker import control_api as api
 from broker import control_client
-from broker.control_client import Client, UnknownHere, Untrusted, WorkerPlane, as_worker, candidates, check_port, find
+from broker.control_client import Client, UnknownHere, Untrusted, candidates, check_port, find
 from broker.errors import BrokerError, ConfigError, NoDaemon
-from broker.secret import Secret
+from tests.answering import answering
 from tests.other_user import SOMEBODY
 
 WORKER = api.Worker(caller="me", host="127.0.0.1", port=1, header_token="cbw_x", path_token="cbp_y", granted=())
@@ -33,47 +29,6 @@ listener.listen()
 print(flush=True)
 sys.stdin.read()
 """
-
-
-class Answers(http.server.BaseHTTPRequestHandler):
-    """Gives the same answer to everything and remembers what was asked."""
-
-    status = 200
-    body = b"{}"
-
-    def log_message(self, *_: Any) -> None:
-        """Fakes are quiet."""
-
-    def address_string(self) -> str:
-        """A Unix socket has none."""
-        return ""
-
-    def _answer(self) -> None:
-        asked: list[str] = self.server.asked  # type: ignore[attr-defined]  # put there by `answering`
-        asked.append(f"{self.command} {self.path} {self.headers.get('Authorization', '')}".strip())
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(self.status)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the standard library's names
-
-
-@contextlib.contextmanager
-def answering(where: str | tuple[str, int], status: int = 200, body: bytes = b"{}") -> Iterator[Any]:
-    """A server at a Unix path, or a TCP address, that answers so."""
-    handler = type("Handler", (Answers,), {"status": status, "body": body})
-    kind = socketserver.UnixStreamServer if isinstance(where, str) else socketserver.TCPServer
-    with kind(where, handler) as server:  # type: ignore[arg-type]  # each has its own kind of address
-        server.asked = []  # type: ignore[union-attr]  # read by the handler
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture
@@ -237,69 +192,6 @@ class TestAnswers:
 
         assert server.asked[0].startswith("GET /lease/")
         assert server.asked[0].count("/") == 2
-
-
-class TestWorkerPlane:
-    @pytest.fixture
-    def environ(self, tmp_path: Path) -> dict[str, str]:
-        """As `exec` makes it."""
-        (tmp_path / "token").write_text("cbw_x")
-        (tmp_path / "token").chmod(0o600)
-        return {"CREDBROKER_WORKER": "http://127.0.0.1:9911", "CREDBROKER_WORKER_TOKEN_FILE": str(tmp_path / "token")}
-
-    def test_a_worker_knows_its_broker_by_its_environment(self, environ: dict[str, str]):
-        """And its token by the file that it names."""
-        plane = as_worker(environ)
-
-        assert plane is not None
-        assert (plane.host, plane.port, plane.token == Secret("cbw_x")) == ("127.0.0.1", 9911, True)
-
-    @pytest.mark.parametrize("missing", ["CREDBROKER_WORKER", "CREDBROKER_WORKER_TOKEN_FILE"])
-    def test_without_either_it_is_none(self, environ: dict[str, str], missing: str):
-        """An ordinary shell."""
-        del environ[missing]
-
-        assert as_worker(environ) is None
-
-    def test_a_token_file_that_others_may_write_is_refused(self, environ: dict[str, str]):
-        """Somebody may have put his own there."""
-        Path(environ["CREDBROKER_WORKER_TOKEN_FILE"]).chmod(0o666)
-
-        with pytest.raises(BrokerError, match="others may write to it"):
-            as_worker(environ)
-
-    def test_it_shows_its_token(self):
-        """Under the credential's name."""
-        with answering(("127.0.0.1", 0), body=b'{"expires_at": "2999-01-01T00:00:00Z"}') as server:
-            WorkerPlane("127.0.0.1", server.server_address[1], Secret("cbw_x")).lease("a/b")
-
-        assert server.asked == ["GET /env/a%2Fb cbw_x"]
-
-    def test_a_token_that_is_over_says_how_to_get_another(self):
-        """The plane's own words are for programs."""
-        with answering(("127.0.0.1", 0), 401, b'{"error": "Unauthorized", "message": "send a token"}') as server:
-            plane = WorkerPlane("127.0.0.1", server.server_address[1], Secret("cbw_x"))
-            with pytest.raises(BrokerError, match="this worker's token is over") as failure:
-                plane.lease("train")
-
-        assert failure.value.exit_status == 4
-
-    def test_one_that_is_not_ready_is_asked_again_for_so_long(self):
-        """The plane itself waits a little before it says so."""
-        with answering(("127.0.0.1", 0), 503, b'{"error": "NotReady", "message": "nothing is minted yet"}') as server:
-            plane = WorkerPlane("127.0.0.1", server.server_address[1], Secret("cbw_x"))
-            with pytest.raises(BrokerError, match="nothing is minted yet"):
-                plane.lease("train", 0.05)
-
-        assert len(server.asked) > 1
-
-    def test_a_broker_that_is_gone_is_no_daemon(self):
-        """With the system's word for it."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            plane = WorkerPlane("127.0.0.1", free.getsockname()[1], Secret("cbw_x"))
-            with pytest.raises(NoDaemon, match="the broker of this worker does not answer: Connection refused"):
-                plane.lease("train")
 
 
 def _hang_up(listener: socket.socket) -> None:

@@ -10,8 +10,9 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -102,11 +103,11 @@ class Newcomer:
         path.chmod(0o600)
         return path
 
-    def run(self, *arguments: str, stdin: str = "", **more: str | None) -> Ran:
+    def run(self, *arguments: str, stdin: str | None = "", **more: str | None) -> Ran:
         """A command, to its end; `more` are variables, None takes one away."""
         return self.shell([*CREDBROKER, *arguments], stdin=stdin, **more)
 
-    def shell(self, command: list[str], *, stdin: str = "", **more: str | None) -> Ran:
+    def shell(self, command: list[str], *, stdin: str | None = "", **more: str | None) -> Ran:
         """Any command in his environment."""
         ended = subprocess.run(
             command,
@@ -122,10 +123,15 @@ class Newcomer:
 
     def start(self, *arguments: str, leading: bool = False, **more: str | None) -> "subprocess.Popen[str]":
         """`credbroker` going on, `leading` a process group; its output is read through pipes."""
-        return self.running([*CREDBROKER, *arguments], leading=leading, **more)
+        return self.running([*CREDBROKER, *arguments], leading=leading, more=more)
 
     def running(
-        self, command: list[str], *, leading: bool = False, keep: tuple[int, ...] = (), **more: str | None
+        self,
+        command: list[str],
+        *,
+        leading: bool = False,
+        keep: tuple[int, ...] = (),
+        more: Mapping[str, str | None] = MappingProxyType({}),
     ) -> "subprocess.Popen[str]":
         """Any command, going on; it may `keep` some of our descriptors."""
         return subprocess.Popen(

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
             return {"CLOUDSDK_AUTH_ACCESS_TOKEN": token, "expires_at": f"2999-01-01T00:00:{token}Z"}
 
         monkeypatch.setattr(get_command, "lease_of", lease_of)
-        monkeypatch.setattr(get_command.time, "sleep", lambda _: None)
+        monkeypatch.setattr(time, "sleep", lambda _: None)
         with contextlib.suppress(Enough):
             get_command.watch("data", "token", tmp_path / "token", None)
         return tmp_path / "token"
@@ -89,9 +90,10 @@ class TestPlace:
         """Somebody else may have prepared the place."""
         victim, target = tmp_path / "victim", tmp_path / "target"
         victim.write_text("mine")
-        {"symbolic link": target.symlink_to, "hard link": target.hardlink_to, "folder": lambda _: target.mkdir()}[kind](
-            victim
-        )
+        if kind == "folder":
+            target.mkdir()
+        else:
+            {"symbolic link": target.symlink_to, "hard link": target.hardlink_to}[kind](victim)
         ran = stage.run("get", "data", "--watch", str(target))
 
         assert (ran.outcome[0], victim.read_text()) == (1, "mine")

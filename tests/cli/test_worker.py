@@ -1,5 +1,6 @@
 """From what a daemon grants to an environment: which credentials count, which settings stay, what is asked for."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -165,7 +166,7 @@ class TestAsking:
         def no_terminal(*_: object) -> int:
             raise OSError(6, "No such device or address")
 
-        monkeypatch.setattr(worker.os, "open", no_terminal)
+        monkeypatch.setattr(os, "open", no_terminal)
         with pytest.raises(IdentityMissing, match="there is no terminal to ask at") as failure:
             ask_mfa_code("train")
 

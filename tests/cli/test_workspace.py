@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from broker.cli import workspace as room
 from broker.cli.workspace import PREFIX, runtime_folder, workspace
 from broker.errors import BrokerError
 from tests.cli.newcomer import until
@@ -78,7 +77,7 @@ class TestWorkspace:
 
     def test_an_image_without_a_shell_does_without_a_guard(self, monkeypatch: pytest.MonkeyPatch):
         """The next start tidies up there."""
-        monkeypatch.setattr(room.subprocess, "Popen", _no_shell)
+        monkeypatch.setattr(subprocess, "Popen", _no_shell)
         with workspace() as space:
             space.holds(1)
             space.close()
@@ -142,7 +141,7 @@ class TestRuntimeFolder:
 
     def test_somebody_elses_is_none(self, monkeypatch: pytest.MonkeyPatch):
         """`su` and `sudo -E` leave the variable as it was."""
-        monkeypatch.setattr(room.os, "geteuid", lambda: SOMEBODY)
+        monkeypatch.setattr(os, "geteuid", lambda: SOMEBODY)
 
         assert runtime_folder() is None
 
