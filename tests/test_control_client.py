@@ -2,8 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,18 +15,9 @@ from broker.control_client import Client, UnknownHere, Untrusted, candidates, ch
 from broker.errors import BrokerError, ConfigError, NoDaemon
 from tests.answering import answering
 from tests.other_user import SOMEBODY
+from tests.squatter import squatted
 
 WORKER = api.Worker(caller="me", host="127.0.0.1", port=1, header_token="cbw_x", path_token="cbp_y", granted=())
-
-
-SQUATTER = """
-import socket, sys
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(sys.argv[1])
-listener.listen()
-print(flush=True)
-sys.stdin.read()
-"""
 
 
 @pytest.fixture
@@ -92,13 +81,8 @@ class TestTrust:
     def test_so_the_kernel_says_of_a_real_one(self, place: str):
         """Found at its place, and not talked to."""
         Path(place).parent.chmod(0o777)
-        squatter = [_reachable_python(), "-c", SQUATTER, place]
-        with subprocess.Popen(squatter, user=SOMEBODY, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            with pytest.raises(NoDaemon, match=f"{place} is held by uid {SOMEBODY}"):
-                find(place, {})
-            process.kill()
+        with squatted(place), pytest.raises(NoDaemon, match=f"{place} is held by uid {SOMEBODY}"):
+            find(place, {})
 
     def test_a_port_that_somebody_else_holds_gets_no_token(self, monkeypatch: pytest.MonkeyPatch):
         """The daemon that named it is gone."""
@@ -196,8 +180,3 @@ class TestAnswers:
 
 def _hang_up(listener: socket.socket) -> None:
     listener.accept()[0].close()
-
-
-def _reachable_python() -> str:
-    """An interpreter that any user may run: ours may lie in root's home."""
-    return next(path for path in ("/usr/bin/python3", "/usr/local/bin/python3", sys.executable) if Path(path).exists())

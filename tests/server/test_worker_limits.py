@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+from broker.events import LeaseHanded
 from broker.server.bounds import Bounds
 from broker.server.worker import HEAD_DEADLINE, IDLE_DEADLINE
 from tests.server.plane import ALICE, BOB, Answer, Wire, Work, at_work, turns, until
@@ -121,7 +122,7 @@ class TestConnections:
         """And there is room again when one has gone."""
 
         async def main(work: Work) -> tuple[bytes, list[int]]:
-            work.plane.bounds = Bounds(connections=3, per_uid=3, unidentified_per_uid=3)
+            work.plane.bounds = Bounds(connections=3, per_uid=10, unidentified_per_uid=10)
             wires = [await served(work) for _ in range(3)]
             extra = await work.connect()
             rest = await extra.rest()
@@ -250,7 +251,7 @@ class TestDrained:
     def test_what_is_cut_is_gone_whatever_it_was_owed(self):
         """The daemon's patience has an end, and a client that never reads would outlast it."""
 
-        async def main(work: Work) -> bytes:
+        async def main(work: Work) -> tuple[bytes, list[LeaseHanded]]:
             work.upstream.gate.clear()
             wire = await work.connect()
             await wire.send(work.attested("/aws/train"))
@@ -261,9 +262,11 @@ class TestDrained:
             work.plane.cut()
             rest = await wire.rest()
             wire.close()
-            return rest
+            work.upstream.gate.set()
+            await turns()
+            return rest, work.noted(LeaseHanded)
 
-        assert at_work(main) == b""
+        assert at_work(main) == (b"", [])
 
 
 class _Transport(asyncio.Transport):
