@@ -1,0 +1,61 @@
+"""Google's own clients: google-auth and gcsfs on it, google-cloud-cpp (pyarrow), gcloud. Pure.
+
+Each looks for the ADC file in its own place and knows another variable for the metadata server.
+"""
+
+from broker.doctor.chain import Chain, Found, Step, unset, variable
+from broker.doctor.facts import Facts
+from broker.doctor.google_steps import gcloud_adc, metadata_host, named_file
+
+_OVERRIDE = "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE"
+_TOKEN = "CLOUDSDK_AUTH_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+_LOGINS = ("credentials.db", "access_tokens.db")
+
+
+def metadata_of_google_auth(facts: Facts) -> Found | None:
+    """Not asked where NO_GCE_CHECK says so; whether it is there is asked of GCE_METADATA_IP."""
+    if facts.value("NO_GCE_CHECK") == "true":
+        return None
+    return metadata_host("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")(facts)
+
+
+def cpp_adc(facts: Facts) -> Found | None:
+    """google-cloud-cpp knows no CLOUDSDK_CONFIG, and a variable of its own."""
+    path = facts.value(_OVERRIDE) or facts.home_adc
+    return Found(f"{path} is there") if path in facts.files else None
+
+
+def gcloud_token(facts: Facts) -> Found | None:
+    """The variable before its file; ours where it holds the lease that is served now."""
+    for name in (_TOKEN, f"{_TOKEN}_FILE"):
+        if facts.value(name):
+            if name in facts.lease_variables:
+                return Found(f"{name} is the broker's lease of now", broker=True)
+            return Found(f"{name} is not the lease that the broker serves now: another's, or gone stale", unset(name))
+    return None
+
+
+def gcloud_login(facts: Facts) -> Found | None:
+    """An account that somebody logged in with."""
+    for name in _LOGINS:
+        if f"{facts.gcloud_folder}/{name}" in facts.files:
+            return Found(f"{facts.gcloud_folder} has a login")
+    return None
+
+
+AUTH: Chain = (
+    Step("named file", named_file),
+    Step("ADC file", gcloud_adc),
+    Step("metadata server", metadata_of_google_auth),
+)
+CPP: Chain = (
+    Step("named file", named_file),
+    Step("ADC file", cpp_adc),
+    Step("metadata server", metadata_host("GCE_METADATA_ROOT")),
+)
+GCLOUD: Chain = (
+    Step("credential file", variable("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE")),
+    Step("access token", gcloud_token),
+    Step("login", gcloud_login),
+    Step("metadata server", metadata_host("GCE_METADATA_ROOT")),
+)
