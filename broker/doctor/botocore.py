@@ -16,7 +16,9 @@ def no_such_profile(facts: Facts) -> Found | None:
     files = (facts.aws_file(facts.config_path), facts.aws_file(facts.credentials_path))
     if name == "default" or any(one.name == name for file in files for one in file.profiles):
         return None
-    return Found(f"AWS_PROFILE names {name}, which neither file has: it fails", unset("AWS_PROFILE AWS_DEFAULT_PROFILE"))
+    return Found(
+        f"AWS_PROFILE names {name}, which neither file has: it fails", unset("AWS_PROFILE AWS_DEFAULT_PROFILE")
+    )
 
 
 def unreadable(facts: Facts) -> Found | None:
@@ -39,7 +41,7 @@ def sso(facts: Facts) -> Found | None:
 
 
 def old_boto(facts: Facts) -> Found | None:
-    """boto 2's files, before the container."""
+    """Boto 2's files, before the container."""
     named = facts.value("BOTO_CONFIG")
     for path in [named] if named else _OLD:
         if "aws_access_key_id" in facts.aws_file(facts.expanded(path)).keys("Credentials"):

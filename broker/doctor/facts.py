@@ -79,7 +79,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gcloud_folder(self) -> str:
-        """gcloud's own folder, where google-auth looks for the ADC file too."""
+        """Gcloud's own folder, where google-auth looks for the ADC file too."""
         return self.expanded(self.value("CLOUDSDK_CONFIG") or "~/.config/gcloud")
 
     @property

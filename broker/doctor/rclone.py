@@ -5,10 +5,9 @@ Go's ADC search knows no CLOUDSDK_CONFIG. Read in their sources.
 
 from collections.abc import Callable
 
-from broker.doctor.aws_steps import container, instance
-from broker.doctor.botocore import sso, web_identity
 from broker.doctor.aws_cpp import profile_keys
-from broker.doctor.aws_steps import in_config
+from broker.doctor.aws_steps import container, in_config, instance
+from broker.doctor.botocore import sso, web_identity
 from broker.doctor.chain import Chain, Found, Step, variable
 from broker.doctor.facts import Facts
 from broker.doctor.google_steps import metadata_host, named_file
@@ -28,7 +27,9 @@ def own_keys(kind: str) -> Callable[[Facts], Found | None]:
         for remote in facts.remotes:
             if remote.kind == kind and not remote.env_auth and _OWN[kind] & remote.keys:
                 keys = ", ".join(sorted(_OWN[kind] & remote.keys))
-                return Found(f"the remote {remote.name} has its own {keys}", f"in {remote.name}: env_auth = true, alone")
+                return Found(
+                    f"the remote {remote.name} has its own {keys}", f"in {remote.name}: env_auth = true, alone"
+                )
         return None
 
     return finds
