@@ -67,5 +67,5 @@ def page(report: Report) -> str:
     ]
     found = clients if rows else "no client of a cloud that the broker grants was found"
     return "\n\n".join(
-        (f"packages of {report.python or 'no interpreter'}", found, table(("CHECK", "RESULT", ""), checks))
+        (f"packages of {report.python or 'no interpreter'}", found, table(("CHECK", "RESULT", "FOUND"), checks))
     )

@@ -53,7 +53,7 @@ def knock(plane: str) -> None:
 
 
 def fetch(cloud: str, environ: Mapping[str, str], planes: frozenset[str]) -> Fetched:
-    """One real lease by the very variables that the clients read. Raises BrokerError, or NoDaemon where none answers."""
+    """One real lease by the very variables that the clients read. Raises BrokerError, NoDaemon where none answers."""
     return _aws(environ, planes) if cloud == Kind.AWS else _google(environ, planes)
 
 

@@ -41,7 +41,7 @@ def sso(facts: Facts) -> Found | None:
 
 
 def old_boto(facts: Facts) -> Found | None:
-    """Boto 2's files, before the container."""
+    """The files of boto 2, before the container."""
     named = facts.value("BOTO_CONFIG")
     for path in [named] if named else _OLD:
         if "aws_access_key_id" in facts.aws_file(facts.expanded(path)).keys("Credentials"):

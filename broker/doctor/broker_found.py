@@ -42,8 +42,9 @@ def broker_of(environ: Mapping[str, str], find: Callable[[], Client]) -> Broker:
     try:
         return _of_worker(environ, environ[WORKER]) if environ.get(WORKER) else _of_socket(environ, find())
     except NoDaemon as error:
-        said = error.advice.splitlines()[0]
-        return Broker(answers=False, checks=(Check(name="broker", said=said, remedy="start `credbroker serve`"),))
+        said = error.advice.partition(": start one with")[0]
+        remedy = "start `credbroker serve`, or name its --socket"
+        return Broker(answers=False, checks=(Check(name="broker", said=said, remedy=remedy),))
 
 
 def meant(environ: Mapping[str, str], plane: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What is looked at beside the clients: proxies, the token file, the clock, instance metadata. Pure but for one stat."""
+"""What is looked at beside the clients: proxies, the token file, the clock, instance metadata. Changes nothing."""
 
 import os
 import stat

@@ -79,7 +79,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gcloud_folder(self) -> str:
-        """Gcloud's own folder, where google-auth looks for the ADC file too."""
+        """The folder of gcloud, where google-auth looks for the ADC file too."""
         return self.expanded(self.value("CLOUDSDK_CONFIG") or "~/.config/gcloud")
 
     @property

@@ -61,7 +61,7 @@ def rclone_path(facts: Facts) -> str:
 
 
 def remotes(path: str) -> tuple[Remote, ...]:
-    """Rclone's remotes; none where its file is absent or encrypted."""
+    """The remotes of rclone; none where its file is absent or encrypted."""
     text = _text(path)
     try:
         parsed = _parsed(text or "")

@@ -1,6 +1,5 @@
 """The whole report: every client that is there, what it will do, and the checks beside."""
 
-import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ import msgspec
 
 from broker.control_client import Client
 from broker.doctor import checks, looking, reaching
-from broker.doctor.asking import digest
+from broker.doctor.asking import Fetched, digest
 from broker.doctor.broker_found import Broker, broker_of
 from broker.doctor.chain import OK, Prediction
 from broker.doctor.checks import Check
@@ -73,7 +72,7 @@ def reported(facts: Facts, broker: Broker, python: str | None) -> Report:
     return Report(ok=ok, broker=broker.answers, python=python, clients=rows, checks=found)
 
 
-def lease_variables(environ: Mapping[str, str], lease: "checks.Fetched | None") -> frozenset[str]:
+def lease_variables(environ: Mapping[str, str], lease: Fetched | None) -> frozenset[str]:
     """Which of gcloud's variables hold the lease that was just given."""
     if lease is None or not lease.digest:
         return frozenset()
@@ -83,7 +82,7 @@ def lease_variables(environ: Mapping[str, str], lease: "checks.Fetched | None") 
 
 def _content(path: str | None) -> str | None:
     try:
-        if path is None or not stat.S_ISREG(os.stat(path).st_mode):
+        if path is None or not stat.S_ISREG(Path(path).stat().st_mode):
             return None
         with Path(path).open("rb") as file:
             return file.read(_LONGEST).decode(errors="replace")
