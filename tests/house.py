@@ -64,7 +64,7 @@ ARROWS: dict[str, set[str]] = {
     "worker_env": SHAPE | {"dialects"},
     "identity": {"worker_env"},
     "control_client": SHAPE | {"control_api", "server.sockets"},
-    "doctor": SHAPE | {"control_api", "control_client", "server.sockets"},
+    "doctor": SHAPE | {"control_api", "control_client", "server.sockets", "worker_env"},
     "files": PURE | {"control_client"},
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.

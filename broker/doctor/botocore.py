@@ -51,8 +51,8 @@ def old_boto(facts: Facts) -> Found | None:
 
 CHAIN: Chain = (
     Step("error", unreadable),
+    Step("error", no_such_profile),  # even before keys in the environment (seen)
     Step("env", variable("AWS_ACCESS_KEY_ID")),
-    Step("error", no_such_profile),
     Step("assume-role", in_config("role_arn", "source_profile")),
     Step("assume-role", in_config("role_arn", "credential_source")),
     Step("assume-role-with-web-identity", web_identity),

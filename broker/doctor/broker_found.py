@@ -17,8 +17,8 @@ from broker.doctor.chain import authority
 from broker.doctor.checks import Check
 from broker.errors import BrokerError, NoDaemon
 from broker.model import Kind
+from broker.worker_env.outer import WORKER, WORKER_TOKEN_FILE
 
-WORKER, WORKER_TOKEN_FILE = "CREDBROKER_WORKER", "CREDBROKER_WORKER_TOKEN_FILE"
 CLOUDS = (Kind.AWS.value, Kind.GOOGLE.value)
 # By cloud: the variables that name the worker plane, and the one that names a file or folder of the worker's.
 _MARKS = {

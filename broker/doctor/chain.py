@@ -9,6 +9,7 @@ from broker.doctor.facts import Facts
 
 OK, SHADOWED, NONE = "ok", "SHADOWED", "none"
 
+FIREWALL = "load deploy/nftables/credbroker.nft"
 WRAP = "start it by `credbroker exec`, or eval `credbroker env` before it"
 
 
@@ -67,8 +68,8 @@ def unset(*names: str) -> str:
 
 def authority(url: str) -> str:
     """HOST:PORT of a URL, or of what stands for a host in Google's variables; a path in it is not shown."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return "a malformed address"

@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 
 from broker.doctor.asking import Fetched
-from broker.doctor.aws_steps import FIREWALL, TOKEN_FILE
+from broker.doctor.aws_steps import TOKEN_FILE
+from broker.doctor.chain import FIREWALL
+from broker.worker_env.outer import WORKER_TOKEN_FILE
 
 _PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 _EXEMPT = ("no_proxy", "NO_PROXY")
@@ -48,7 +50,7 @@ def _covers(text: str, host: str) -> bool:
 
 def token_file(environ: Mapping[str, str]) -> Check | None:
     """Readable, and by nobody else; None where the environment names none."""
-    path = environ.get(TOKEN_FILE) or environ.get("CREDBROKER_WORKER_TOKEN_FILE")
+    path = environ.get(TOKEN_FILE) or environ.get(WORKER_TOKEN_FILE)
     if not path:
         return None
     try:

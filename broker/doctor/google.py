@@ -6,9 +6,9 @@ Each looks for the ADC file in its own place and knows another variable for the 
 from broker.doctor.chain import Chain, Found, Step, unset, variable
 from broker.doctor.facts import Facts
 from broker.doctor.google_steps import gcloud_adc, metadata_host, named_file
+from broker.worker_env.google import TOKEN, TOKEN_FILE
 
 _OVERRIDE = "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE"
-_TOKEN = "CLOUDSDK_AUTH_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 _LOGINS = ("credentials.db", "access_tokens.db")
 
 
@@ -27,7 +27,7 @@ def cpp_adc(facts: Facts) -> Found | None:
 
 def gcloud_token(facts: Facts) -> Found | None:
     """The variable before its file; ours where it holds the lease that is served now."""
-    for name in (_TOKEN, f"{_TOKEN}_FILE"):
+    for name in (TOKEN, TOKEN_FILE):
         if facts.value(name):
             if name in facts.lease_variables:
                 return Found(f"{name} is the broker's lease of now", broker=True)

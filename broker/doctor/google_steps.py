@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from broker.doctor.chain import WRAP, Found, authority, unset
+from broker.doctor.chain import FIREWALL, WRAP, Found, authority, unset
 from broker.doctor.facts import ADC_NAME, Facts
 
 METADATA = "169.254.169.254"
-FIREWALL = "load deploy/nftables/credbroker.nft"
 _NAMED = "GOOGLE_APPLICATION_CREDENTIALS"
 
 

@@ -32,7 +32,7 @@ def look(environ: Mapping[str, str], home: str, python: str | None) -> Facts:
     return msgspec.structs.replace(
         facts,
         aws_files=tuple(found for path in dict.fromkeys(aws + boto) if (found := aws_file(path))),
-        files=frozenset(path for path in _google_files(facts) if Path(path).exists()),
+        files=frozenset(path for path in _whole_files(facts) if Path(path).exists()),
         remotes=remotes(rclone_path(facts)),
         commands=frozenset(name for name in COMMANDS if shutil.which(name, path=environ.get("PATH"))),
         distributions=distributions(python, environ) if python else frozenset(),
@@ -91,10 +91,11 @@ def distributions(python: str, environ: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name.lower().replace("_", "-").replace(".", "-") for name in names if isinstance(name, str))
 
 
-def _google_files(facts: Facts) -> list[str]:
+def _whole_files(facts: Facts) -> list[str]:
     named = [facts.value(name) for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE")]
     gcloud = [f"{facts.gcloud_folder}/{name}" for name in (ADC_NAME, "credentials.db", "access_tokens.db")]
-    return [path for path in (*named, *gcloud, facts.home_adc) if path]
+    logins = Path(facts.under_home(".aws/sso/cache")).glob("*.json")
+    return [path for path in (*named, *gcloud, facts.home_adc, *map(str, logins)) if path]
 
 
 def _profile(section: str) -> str:

@@ -15,8 +15,8 @@ from broker.doctor.checks import Check
 from broker.doctor.clients import CLIENTS
 from broker.doctor.facts import Facts
 from broker.model import Kind
+from broker.worker_env.google import TOKEN, TOKEN_FILE
 
-_TOKEN, _TOKEN_FILE = "CLOUDSDK_AUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"
 _LONGEST = 1 << 20
 
 
@@ -76,7 +76,7 @@ def lease_variables(environ: Mapping[str, str], lease: Fetched | None) -> frozen
     """Which of gcloud's variables hold the lease that was just given."""
     if lease is None or not lease.digest:
         return frozenset()
-    held = {_TOKEN: environ.get(_TOKEN), _TOKEN_FILE: _content(environ.get(_TOKEN_FILE))}
+    held = {TOKEN: environ.get(TOKEN), TOKEN_FILE: _content(environ.get(TOKEN_FILE))}
     return frozenset(name for name, text in held.items() if text and digest(text.strip()) == lease.digest)
 
 
