@@ -139,6 +139,43 @@ class TestDamaged:
         assert disagreements(stage, home, start, AWS_PROGRAMS) == []
         assert predicted(start)["boto3", "aws"] == ("SHADOWED", "sso")
 
+    @pytest.mark.parametrize("cover", COVERS)
+    def test_each_cover_hides_from_its_own_readers(self, stage: Stage, shell: dict[str, str], home: Path, cover: str):
+        """One that is missing uncovers a file to some clients and not to others."""
+        environment = {name: value for name, value in stage.with_env(shell).items() if name != cover}
+
+        programs = AWS_PROGRAMS if cover.startswith("AWS") else GOOGLE_PROGRAMS
+        assert disagreements(stage, home, partial(stage.start, environment), programs) == []
+
+    @pytest.mark.parametrize("way", ["keys", "process"])
+    def test_a_configuration_of_ones_own(self, stage: Stage, home: Path, no_way_out: dict[str, str], way: str):
+        """Keys or a credential process in `~/.aws/config`."""
+        key, secret = stage.aws.facts["user"]
+        process = written(home / "process", json.dumps({"Version": 1, "AccessKeyId": key, "SecretAccessKey": secret}))
+        lines = {
+            "keys": f"aws_access_key_id = {key}\naws_secret_access_key = {secret}\n",
+            "process": f"credential_process = /bin/cat {process}\n",
+        }
+        written(home / ".aws/config", f"[default]\n{lines[way]}")
+        given = stage.with_env(bare(home, AWS_DEFAULT_REGION="eu-west-1", **no_way_out))
+        start = partial(stage.start, {name: value for name, value in given.items() if name not in COVERS})
+
+        assert disagreements(stage, home, start, AWS_PROGRAMS) == []
+
+    @pytest.mark.parametrize(
+        "more",
+        [{"AWS_ACCESS_KEY_ID": "half"}, {"AWS_PROFILE": "absent"}, {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": ""}],
+        ids=lambda more: next(iter(more)),
+    )
+    def test_a_variable_that_is_wrong(self, stage: Stage, home: Path, no_way_out: dict[str, str], more: dict[str, str]):
+        """Some clients fail on it, others pass it over."""
+        given = stage.with_env(bare(home, AWS_DEFAULT_REGION="eu-west-1", **no_way_out)) | more
+        start = partial(stage.start, given)
+        said = predicted(start)
+        safe = [one for one, client in AWS_PROGRAMS.items() if said[client, "aws"][1] not in METADATA]
+
+        assert disagreements(stage, home, start, safe) == []
+
     def test_keys_and_a_file_in_the_environment(self, stage: Stage, shell: dict[str, str], home: Path):
         """They come first in every chain."""
         key, secret = stage.aws.facts["user"]

@@ -1,8 +1,6 @@
 """Google's own clients; `tests/clients/test_doctor.py` holds them against google-auth, gcsfs and pyarrow."""
 
-import pytest
-
-from broker.doctor.chain import NONE, OK, Chain, winner
+from broker.doctor.chain import NONE, OK, winner
 from broker.doctor.google import AUTH, CPP, GCLOUD
 from tests.doctor.made import ADC, GOOGLE_WORKER, facts
 
@@ -48,10 +46,9 @@ class TestGcloud:
 
         assert (found.provider, found.remedy) == ("access token", f"unset {TOKEN}")
 
-    @pytest.mark.parametrize("chain", [GCLOUD])
-    def test_a_login_comes_before_the_metadata_server(self, chain: Chain):
+    def test_a_login_comes_before_the_metadata_server(self):
         """An empty folder has none."""
         login = frozenset({"/home/alice/.config/gcloud/credentials.db"})
 
-        assert winner(chain, facts(GOOGLE_WORKER, files=login)).provider == "login"
-        assert winner(chain, facts(GOOGLE_WORKER | {"CLOUDSDK_CONFIG": "/empty"}, files=login)).verdict == OK
+        assert winner(GCLOUD, facts(GOOGLE_WORKER, files=login)).provider == "login"
+        assert winner(GCLOUD, facts(GOOGLE_WORKER | {"CLOUDSDK_CONFIG": "/empty"}, files=login)).verdict == OK
