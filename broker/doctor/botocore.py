@@ -3,7 +3,7 @@
 The order is that of `botocore.credentials.create_credential_resolver`.
 """
 
-from broker.doctor.aws_steps import container, in_config, instance, keys_in, profile_name
+from broker.doctor.aws_steps import FULL_URI, TOKEN_FILE, container, in_config, instance, keys_in, profile_name
 from broker.doctor.chain import Chain, Found, Step, unset, variable
 from broker.doctor.facts import Facts
 
@@ -49,6 +49,13 @@ def old_boto(facts: Facts) -> Found | None:
     return None
 
 
+def empty_token_file(facts: Facts) -> Found | None:
+    """The variable of the token's file, set to nothing: botocore opens it all the same (seen), the others do not."""
+    if FULL_URI not in facts.environ or facts.environ.get(TOKEN_FILE) != "":
+        return None
+    return Found(f"{TOKEN_FILE} is set to nothing: it fails", unset(TOKEN_FILE))
+
+
 CHAIN: Chain = (
     Step("error", unreadable),
     Step("error", no_such_profile),  # even before keys in the environment (seen)
@@ -63,6 +70,7 @@ CHAIN: Chain = (
     Step("config-file", keys_in(lambda facts: facts.config_path)),
     Step("ec2-credentials-file", variable("AWS_CREDENTIAL_FILE")),
     Step("boto-config", old_boto),
+    Step("error", empty_token_file),
     Step("container-role", container),
     Step("iam-role", instance),
 )

@@ -25,6 +25,7 @@ class TestChain:
             ("env", {"AWS_ACCESS_KEY_ID": "x"}),
             ("error", {"AWS_PROFILE": "absent", "AWS_ACCESS_KEY_ID": "x"}),
             ("assume-role-with-web-identity", {"AWS_WEB_IDENTITY_TOKEN_FILE": "x", "AWS_ROLE_ARN": "y"}),
+            ("error", {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": ""}),
             ("ec2-credentials-file", {"AWS_CREDENTIAL_FILE": "x"}),
         ],
     )

@@ -9,7 +9,7 @@ from broker.doctor.asking import Fetched, digest
 from broker.doctor.broker_found import Broker
 from broker.doctor.checks import Check
 from broker.doctor.report import examine, lease_variables, reported
-from tests.doctor.made import AWS_WORKER, GOOGLE_WORKER, PLANE, facts
+from tests.doctor.made import GOOGLE_WORKER, PLANE, facts
 from tests.doctor.test_broker_found import nowhere
 
 BROKER = Broker(answers=True, checks=(Check(name="broker", said="well"),), planes=frozenset({PLANE}))
@@ -19,7 +19,7 @@ THERE = frozenset({"boto3", "google-auth"})
 class TestReported:
     def test_all_is_well_where_the_broker_wins_everywhere(self):
         """Exit status 0."""
-        environ = {**AWS_WORKER, **GOOGLE_WORKER, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": ""}
+        environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{PLANE}/aws", **GOOGLE_WORKER}
         report = reported(facts(environ, distributions=THERE), BROKER, "python")
 
         assert report.ok
@@ -33,7 +33,7 @@ class TestReported:
 
     def test_so_is_one_check(self):
         """Metadata within reach, though every client is well."""
-        environ = {**AWS_WORKER, **GOOGLE_WORKER, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": ""}
+        environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{PLANE}/aws", **GOOGLE_WORKER}
         report = reported(
             facts(environ, distributions=THERE, reachable=frozenset({"169.254.169.254"})), BROKER, "python"
         )
