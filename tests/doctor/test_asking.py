@@ -1,13 +1,18 @@
 """One real lease, asked for as the clients ask."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from broker.doctor import asking
 from broker.doctor.asking import digest, fetch, knock, owned
+from broker.doctor.broker_found import broker_of
 from broker.errors import BrokerError, NoDaemon
+from tests.callers.loopback import made_by
 from tests.doctor.answering import ACCOUNT, ANSWERS, answering
+from tests.doctor.test_broker_found import nowhere
+from tests.other_user import SOMEBODY
 
 
 @pytest.fixture
@@ -79,6 +84,20 @@ class TestOwned:
         """As under `exec`."""
         with answering() as server:
             assert owned(server.plane)
+
+    @pytest.mark.root
+    def test_a_port_that_another_uid_holds_is_seen_by_the_kernels_table(self):
+        """The real thing: a listener of uid 4711, which gets no request."""
+        with made_by(SOMEBODY):
+            squatter = socket.create_server(("127.0.0.1", 0))
+        with squatter:
+            squatter.setblocking(False)
+            plane = f"127.0.0.1:{squatter.getsockname()[1]}"
+
+            assert not owned(plane)
+            assert not broker_of({"CREDBROKER_WORKER": f"http://{plane}"}, nowhere).answers
+            with pytest.raises(BlockingIOError):
+                squatter.accept()
 
     def test_a_strangers_may_not(self, monkeypatch: pytest.MonkeyPatch):
         """Who took the port while the daemon was down."""

@@ -1,9 +1,9 @@
 """rclone's remotes, and the Go SDKs behind them."""
 
-from broker.doctor.chain import OK, winner
+from broker.doctor.chain import OK, SHADOWED, winner
 from broker.doctor.facts import Remote
 from broker.doctor.rclone import AWS, GCS, GOOGLE, S3
-from tests.doctor.made import ADC, AWS_WORKER, GOOGLE_WORKER, facts
+from tests.doctor.made import ADC, AWS_WORKER, CONFIG, GOOGLE_WORKER, aws_file, facts
 
 
 class TestRemotes:
@@ -26,6 +26,20 @@ class TestRemotes:
 
         assert winner(AWS, facts(AWS_WORKER, remotes=(remote,))).verdict == OK
         assert winner(GOOGLE, facts(GOOGLE_WORKER, remotes=(remote,))).provider == "remote"
+
+    def test_go_takes_the_full_uri_first(self):
+        """Unlike nearly everybody else."""
+        both = AWS_WORKER | {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/x"}
+        relative = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/x"}
+
+        assert winner(AWS, facts(both)).verdict == OK
+        assert winner(AWS, facts(relative)).verdict == SHADOWED
+
+    def test_a_role_in_the_profile_needs_no_source(self):
+        """It is assumed with whatever else is found, the broker's lease included."""
+        found = winner(AWS, facts(AWS_WORKER, aws_files=(aws_file(CONFIG, "role_arn"),)))
+
+        assert (found.provider, found.verdict) == ("profile", SHADOWED)
 
     def test_go_looks_for_the_adc_file_below_home(self):
         """It knows no CLOUDSDK_CONFIG."""
