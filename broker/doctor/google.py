@@ -3,20 +3,24 @@
 Each looks for the ADC file in its own place and knows another variable for the metadata server.
 """
 
-from broker.doctor.chain import Chain, Found, Step, unset, variable
+from broker.doctor.chain import Chain, Found, Step, authority, unset, variable
 from broker.doctor.facts import Facts
 from broker.doctor.google_steps import gcloud_adc, metadata_host, named_file
 from broker.worker_env.google import TOKEN, TOKEN_FILE
 
+_IP = "GCE_METADATA_IP"
 _OVERRIDE = "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE"
 _LOGINS = ("credentials.db", "access_tokens.db")
 
 
 def metadata_of_google_auth(facts: Facts) -> Found | None:
-    """Not asked where NO_GCE_CHECK says so; whether it is there is asked of GCE_METADATA_IP."""
+    """Not asked where NO_GCE_CHECK says so; nor, off Google's own machines, where GCE_METADATA_IP does not answer."""
     if facts.value("NO_GCE_CHECK") == "true":
         return None
-    return metadata_host("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")(facts)
+    found = metadata_host("GCE_METADATA_HOST", "GCE_METADATA_ROOT")(facts)
+    if found is None or not found.broker or authority(facts.value(_IP)) in facts.planes:
+        return found
+    return Found(f"{_IP}, where it asks whether there is a metadata server, is not the broker")
 
 
 def cpp_adc(facts: Facts) -> Found | None:

@@ -1,6 +1,6 @@
 """Google's own clients; `tests/clients/test_doctor.py` holds them against google-auth, gcsfs and pyarrow."""
 
-from broker.doctor.chain import NONE, OK, winner
+from broker.doctor.chain import NONE, OK, SHADOWED, winner
 from broker.doctor.google import AUTH, CPP, GCLOUD
 from tests.doctor.made import ADC, GOOGLE_WORKER, facts
 
@@ -17,6 +17,12 @@ class TestAuth:
     def test_it_may_be_told_not_to_ask(self):
         """Then nothing is left."""
         assert winner(AUTH, facts(GOOGLE_WORKER | {"NO_GCE_CHECK": "true"})).verdict == NONE
+
+    def test_all_three_addresses_are_needed(self):
+        """It asks GCE_METADATA_IP whether there is a server at all."""
+        given = {name: value for name, value in GOOGLE_WORKER.items() if name != "GCE_METADATA_IP"}
+
+        assert winner(AUTH, facts(given)).verdict == SHADOWED
 
 
 class TestCpp:
