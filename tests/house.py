@@ -64,6 +64,7 @@ ARROWS: dict[str, set[str]] = {
     "worker_env": SHAPE | {"dialects"},
     "identity": {"worker_env"},
     "control_client": SHAPE | {"control_api", "server.sockets"},
+    "doctor": SHAPE | {"control_api", "control_client", "server.sockets", "worker_env"},
     "files": PURE | {"control_client"},
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.
@@ -72,8 +73,8 @@ ARROWS: dict[str, set[str]] = {
     | {"metrics", "minter.client", "minter.frames", "process", "rounds", "server", "server.sockets", "sources"}
     | {"state", "status", "waiting", "worker_env"},
     "cli": SHAPE
-    | {"checking", "config", "control_api", "control_client", "daemon", "files", "identity", "logs", "minter.client"}
-    | {"minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"},
+    | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "identity", "logs"}
+    | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"},
 }
 
 LOOPS = {"rounds", "server", "minter.client", "daemon", "cli"}

@@ -21,6 +21,7 @@ _COMMANDS = {
     "env": "Print the environment that makes SDKs use the broker.",
     "get": "Print one lease, or keep it fresh in a file.",
     "check": "Mint every credential once and say who each one is.",
+    "doctor": "Say whose credentials each SDK and tool here will use.",
     "status": "Show the running daemon's leases and callers.",
     "whoami": "Show which caller you are and what you may have.",
     "token": "Issue, list and revoke worker tokens.",
