@@ -112,7 +112,9 @@ class TestLine:
         with Line(0.2) as line, pytest.raises(Unreachable):
             line(f"{google.url}/oauth2/v3/certs")
 
-    @pytest.mark.parametrize("url", ["http://oauth2.googleapis.com/token", "ftp://127.0.0.1/", "token", "http://", "http://["])
+    @pytest.mark.parametrize(
+        "url", ["http://oauth2.googleapis.com/token", "ftp://127.0.0.1/", "token", "http://", "http://["]
+    )
     def test_a_secret_is_not_sent_in_the_clear(self, url: str):
         """Plain http is for this machine and its metadata server."""
         with Line() as line, pytest.raises(Denied):
