@@ -188,7 +188,8 @@ class TokenFile:
         """Put the held token into the file if it is a new one; seconds until the next look."""
         try:
             lease = self._plane.lease(self._name, 0)
-            self._file.put(lease["expires_at"], lease[TOKEN_VARIABLE].encode())
+            token = lease[TOKEN_VARIABLE].encode()
+            self._file.put(token, token)
         except BrokerError:
             return next_look(0)  # the daemon keeps trying, and so do we
         return next_look(left(lease))

@@ -57,7 +57,8 @@ def watch(name: str, form: str, path: Path, explicit: str | None) -> Never:
         pause = next_look(0)
         try:
             lease = lease_of(name, explicit)
-            file.put(lease["expires_at"], rendered(lease, form).encode())
+            text = rendered(lease, form).encode()
+            file.put(text, text)  # two leases may end in the same second
             pause, begun, quiet = next_look(left(lease)), True, False
         except BrokerError as error:
             if not begun and not isinstance(error, NoDaemon):

@@ -49,8 +49,6 @@ class TestBash:
         [
             ("credbroker st", ["status"]),
             ("credbroker token ", ["issue", "list", "revoke"]),
-            ("credbroker exec --pri", ["--private-home"]),
-            ("credbroker get tr", ["train"]),
             ("credbroker exec --use train,cl", ["train,closed"]),
             ("credbroker token issue --caller b", ["batch"]),
         ],

@@ -87,7 +87,7 @@ def started(stage: Newcomer) -> Callable[..., "subprocess.Popen[str]"]:
 
 
 class TestSignals:
-    @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+    @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGUSR1])
     def test_one_that_comes_to_us_is_the_commands(
         self, started: Callable[..., "subprocess.Popen[str]"], signum: signal.Signals
     ):
@@ -100,14 +100,14 @@ class TestSignals:
 
             assert (command.says(), process.wait()) == ("SIGTERM", 7)
 
-    @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+    @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
     def test_one_that_comes_while_the_command_starts_waits_for_it(self, stage: Newcomer, signum: signal.Signals):
         """Else `exec` would end and leave the command running."""
         gap = [sys.executable, "-P", "-c", IN_THE_GAP.format(signal=signum.name), "exec", "--use", "train"]
 
         assert stage.shell([*gap, "--", "sleep", "60"]).status == 128 + signum
 
-    @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+    @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
     def test_one_that_comes_before_ends_us_and_leaves_nothing(
         self, user: Newcomer, sts: FakeSts, signum: signal.Signals
     ):

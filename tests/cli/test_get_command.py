@@ -76,7 +76,7 @@ class TestOutside:
 
         assert stage.shell(["sh", "-c", run]).out == "eu-west-1\n"
 
-    @pytest.mark.parametrize("name", ["prod", "../whoami", "a b?c=d", "%2e%2e", "ü"])
+    @pytest.mark.parametrize("name", ["prod", "../whoami", "ü"])
     def test_what_is_not_granted_is_4_whatever_was_typed(self, stage: Newcomer, name: str):
         """With the way to see what is."""
         status, words = stage.run("get", name).outcome

@@ -35,7 +35,7 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
                 raise Enough
             if isinstance(token, BrokerError):
                 raise token
-            return {"CLOUDSDK_AUTH_ACCESS_TOKEN": token, "expires_at": f"2999-01-01T00:00:{token}Z"}
+            return {"CLOUDSDK_AUTH_ACCESS_TOKEN": token, "expires_at": "2999-01-01T00:00:00Z"}
 
         monkeypatch.setattr(get_command, "lease_of", lease_of)
         monkeypatch.setattr(time, "sleep", lambda _: None)
