@@ -9,7 +9,7 @@ from broker.doctor.facts import Facts
 
 OK, SHADOWED, NONE = "ok", "SHADOWED", "none"
 
-FIREWALL = "load deploy/nftables/credbroker.nft"
+FIREWALL = "refuse that address to all uids but the daemon's in the firewall of the node"
 WRAP = "start it by `credbroker exec`, or eval `credbroker env` before it"
 
 

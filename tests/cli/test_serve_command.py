@@ -12,8 +12,8 @@ from broker import control_api as api
 from broker.cli.serve_command import _own_runtime_folder, prepare
 from broker.control_client import Client
 from broker.errors import BrokerError
-from tests.cli.newcomer import CREDBROKER, ONE_ROLE, TRAIN, Newcomer
-from tests.fakes.sts import FakeSts
+from tests.cli.newcomer import CREDBROKER, ONE_ROLE, PATIENCE, TRAIN, Newcomer
+from tests.fakes.sts import FakeSts, fault
 from tests.other_user import SOMEBODY
 
 
@@ -121,17 +121,59 @@ class TestZeroConfiguration:
         assert refusal.value.exit_status == 2
 
 
-class TestPrivate:
-    def test_nobody_at_the_other_end_ends_it(self, user: Newcomer):
-        """`exec` was killed while its broker started."""
-        ours, theirs = socket.socketpair()
-        ours.close()
-        folder = user.folder / "p"
-        folder.mkdir(mode=0o700)
-        with theirs:
-            theirs.set_inheritable(True)
-            run = ["sh", "-c", f"exec {' '.join(CREDBROKER)} serve --private {theirs.fileno()} {folder}"]
-            with user.running(run, keep=(theirs.fileno(),)) as process:
-                process.communicate(timeout=20)
+class Private:
+    """A broker as `exec` starts it, and our end of its socket."""
 
-        assert not folder.exists()
+    def __init__(self, user: Newcomer) -> None:
+        self.folder = user.folder / "p"
+        self.folder.mkdir(mode=0o700)
+        self.ours, theirs = socket.socketpair()
+        self.ours.settimeout(PATIENCE)
+        with theirs:
+            command = [*CREDBROKER, "serve", "--private", str(theirs.fileno()), str(self.folder)]
+            self.process = user.running(command, keep=(theirs.fileno(),))
+
+    def ended(self) -> tuple[int | None, str]:
+        """Let go of it; its status, and what it said on standard error."""
+        self.ours.close()
+        _, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, err
+
+
+class TestPrivate:
+    def test_it_lives_as_long_as_somebody_holds_the_other_end(self, user: Newcomer):
+        """However that ends; its folder goes with it."""
+        broker = Private(user)
+        said = json.loads(broker.ours.recv(4096))
+        assert Client(said["socket"]).get("/status", api.Status).callers[0].grants == ("aws",)
+
+        assert broker.ended() == (0, "")
+        assert not broker.folder.exists()
+
+    def test_nobody_at_the_other_end_ends_it_at_once(self, user: Newcomer):
+        """`exec` was killed while its broker started."""
+        broker = Private(user)
+
+        assert broker.ended() == (1, "")
+        assert not broker.folder.exists()
+
+    def test_what_is_wrong_at_its_start_goes_to_the_other_end(self, nobody: Newcomer):
+        """With the exit status: `exec` says it, once."""
+        broker = Private(nobody)
+        said = json.loads(broker.ours.recv(4096))
+
+        assert (said["exit_status"], said["error"].startswith("you have no identity on any cloud")) == (1, True)
+        assert broker.ended() == (0, "")
+
+    def test_it_is_quiet_until_the_command_is_there(self, user: Newcomer, sts: FakeSts):
+        """What is wrong before, `exec` tells by itself; what goes wrong later, nobody else would."""
+        sts.script = lambda _: fault("AccessDenied", 403)
+        broker = Private(user)
+        client = Client(json.loads(broker.ours.recv(4096))["socket"])
+        with pytest.raises(BrokerError):
+            client.refresh("aws", api.RefreshOrder())
+        broker.ours.sendall(b"\n")
+        with pytest.raises(BrokerError):
+            client.refresh("aws", api.RefreshOrder())
+
+        assert broker.ended()[1].count("mint failed") == 1

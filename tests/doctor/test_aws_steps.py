@@ -80,7 +80,7 @@ class TestInstance:
         found = instance(facts(reachable=frozenset({"169.254.169.254"})))
 
         assert found is not None
-        assert "credbroker.nft" in found.remedy
+        assert "firewall" in found.remedy
 
     def test_some_may_be_told_not_to_ask(self):
         """Those in Rust may not."""

@@ -84,5 +84,5 @@ class TestMetadata:
         """Variables stop SDKs, not whoever asks by hand."""
         found = metadata(frozenset({"169.254.169.254"}))
 
-        assert found.remedy == "load deploy/nftables/credbroker.nft"
+        assert "firewall" in str(found.remedy)
         assert metadata(frozenset()).ok
