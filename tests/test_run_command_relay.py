@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from broker.errors import BrokerError
-from broker.run_command import Relay, Running, forwarded, look_up
+from broker.run_command import _FORWARDED, Relay, Running, look_up
 
 
 class Command:
@@ -25,7 +25,9 @@ class Command:
 
 @pytest.fixture(autouse=True)
 def _handlers_as_before() -> Iterator[None]:
-    before = {signum: signal.getsignal(signum) for signum in forwarded()}
+    before = {signum: signal.getsignal(signum) for signum in _FORWARDED}
+    for signum in before:  # a shell that runs the tests in its background has them ignore some
+        signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)

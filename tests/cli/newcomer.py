@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -133,8 +134,8 @@ class Newcomer:
         keep: tuple[int, ...] = (),
         more: Mapping[str, str | None] = MappingProxyType({}),
     ) -> "subprocess.Popen[str]":
-        """Any command, going on; it may `keep` some of our descriptors."""
-        return subprocess.Popen(
+        """Any command, going on, but not for ever: who waits for its words must not. It may `keep` our descriptors."""
+        process = subprocess.Popen(
             command,
             pass_fds=keep,
             env=self.variables(**more),
@@ -145,6 +146,10 @@ class Newcomer:
             cwd=self.home,
             start_new_session=leading,
         )
+        hopeless = threading.Timer(PATIENCE, process.kill)
+        hopeless.daemon = True
+        hopeless.start()
+        return process
 
     def variables(self, **more: str | None) -> dict[str, str]:
         """His environment with some more, or less."""

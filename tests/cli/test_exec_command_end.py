@@ -82,8 +82,8 @@ def opens(url: str, token: str) -> bool:
 
 @pytest.fixture
 def started(stage: Newcomer) -> Callable[..., "subprocess.Popen[str]"]:
-    """Starts the command under `exec` on the running daemon."""
-    return lambda: stage.start("exec", "--use", "train", "--", sys.executable, "-c", COMMAND)
+    """Starts the command under `exec` on the running daemon, at no terminal that could send signals to both."""
+    return lambda: stage.start("exec", "--use", "train", "--", sys.executable, "-c", COMMAND, leading=True)
 
 
 class TestSignals:

@@ -26,14 +26,13 @@ def served(user: Newcomer, sts: FakeSts) -> Iterator[Newcomer]:
 class TestCommand:
     def test_a_sound_file_is_in_force_at_once(self, served: Newcomer, sts: FakeSts):
         """And warm leases stay."""
-        served.run("get", "train")
-        minted = len(sts.calls)
+        lease = served.run("get", "train").out
         served.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url) + MORE)
         ran = served.run("reload")
 
         assert (ran.status, ran.err.startswith("credbroker: reloaded, generation ")) == (0, True)
         assert served.run("token", "issue", "--caller", "more").status == 0
-        assert len(sts.calls) == minted
+        assert served.run("get", "train").out == lease
 
     @pytest.mark.parametrize(
         "broken", ["[credentials.train]\nsuorce = 1\n[calers.me]\n", "[daemon\n"], ids=["keys", "toml"]
