@@ -94,4 +94,5 @@ class Reading:
 
 def say(text: str) -> None:
     """Words for people, into the journal."""
-    print(*(f"credbroker-minter: {line}" for line in text.splitlines()), sep="\n", file=sys.stderr, flush=True)
+    sys.stderr.write("".join(f"credbroker-minter: {line}\n" for line in text.splitlines()))
+    sys.stderr.flush()
