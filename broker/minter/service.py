@@ -152,9 +152,9 @@ class Window:
             AskRefused(
                 reason,
                 self._uid,
-                credential=_shown(_NAME, ask and ask.credential),
-                caller=_shown(_NAME, ask and ask.facts.caller),
-                generation=_shown(_GENERATION, ask and ask.generation),
+                credential=_shown(_NAME, ask.credential if ask else None),
+                caller=_shown(_NAME, ask.facts.caller if ask else None),
+                generation=_shown(_GENERATION, ask.generation if ask else None),
             )
         )
         return frames.from_error(error)
