@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from broker.config.shape import CallerEntry
-from broker.errors import BrokerError, MintError
+from broker.errors import BrokerError, Unreachable
 from broker.minter.frames import Call
 from broker.model import AccessToken, AwsKeys, CallerFacts, Given, Kind, Value
 from broker.plan import Book, Rendered
@@ -22,8 +22,11 @@ _UID = re.compile(r"0|[1-9][0-9]{0,9}")
 _VALUES: dict[Kind, type[Value]] = {Kind.AWS: AwsKeys, Kind.GOOGLE: AccessToken}
 
 
-class NotAdmitted(MintError):
-    """A question that is not answered. `reason` is a fixed word for the audit line."""
+class NotAdmitted(Unreachable):
+    """A question that is not answered. `reason` is a fixed word for the audit line.
+
+    It is no denial of upstream's: held leases are served on, and an administrator may mend what stands in the way.
+    """
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(advice, code="NotAdmitted")

@@ -114,15 +114,18 @@ class Window:
             self._daemon.sendall(frames.pack(self._refuse(error)))
             return 1
         die_with_peer(self._daemon.fileno())
-        try:
-            while body := receive(self._daemon):
-                signal.alarm(LONGEST_MINT)  # the kernel ends us then, whatever hangs and where
-                self._daemon.sendall(frames.pack(self.reply(body)))
-                signal.alarm(0)
-        except Malformed as error:  # where the next frame would begin is not known any more
-            self._refuse(error)
-            return 1
+        while body := self._next():
+            signal.alarm(LONGEST_MINT)  # the kernel ends us then, whatever hangs and where
+            self._daemon.sendall(frames.pack(self.reply(body)))
+            signal.alarm(0)
         return 0
+
+    def _next(self) -> bytes | None:
+        try:
+            return receive(self._daemon)
+        except Malformed as error:  # where the frame after it would begin is not known any more
+            self._refuse(error)
+            return None
 
     def reply(self, body: bytes) -> frames.Answer:
         """The answer to one frame, or the refusal, of which a line of audit tells."""
