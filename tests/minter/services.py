@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,12 @@ class Activated:
                 if int(parent) == self._process.pid and state not in {"Z", "X"}:
                     found.append(int(path.parent.name))
         return tuple(sorted(found))
+
+    def status(self, pid: int) -> int:
+        """The exit status of one of its processes, or the number of the signal that ended it."""
+        said = re.compile(rf"Child {pid} died with code ([0-9]+)\n")
+        waited(lambda: bool(said.search(self.log)))
+        return int(said.findall(self.log)[0])
 
     def close(self) -> None:
         """Listen no more. Its processes end with their connections, and not with this."""
