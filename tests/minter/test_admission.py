@@ -105,7 +105,7 @@ class TestRefused:
         ],
         ids=lambda facts: repr(facts)[:30],
     )
-    def test_facts_that_no_process_has(self, facts: dict[str, str]):
+    def test_facts_that_no_process_has(self, facts: dict[str, Any]):
         """They would stand in an audit line, if in nothing else."""
         assert refused(call(**facts)) == "facts"
 

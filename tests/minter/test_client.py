@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from broker.errors import Denied, MintError, Throttled, Unreachable
 from broker.events import Event, MinterLost
 from broker.minter.frames import Brought, Call, Found
-from broker.model import AccessToken, Ask, Given
+from broker.model import AccessToken, Given
 from broker.secret import Secret
 from tests.minter import toys
 from tests.minter.pools import LAUNCH, Play, alive, ends, played, until
@@ -83,9 +84,7 @@ class TestCall:
         """By the minter: a compromised daemon cannot invent what to mint."""
 
         async def main(play: Play) -> MintError:
-            ask = Ask(
-                **{"credential": "one", "facts": toys.FACTS, "generation": toys.generation(play.launch), **change}
-            )  # type: ignore[arg-type]  # texts and facts
+            ask = msgspec.structs.replace(toys.ask(play.launch), **change)
             with pytest.raises(Unreachable) as caught:
                 await play.pool.call(Call(do="mint", ask=ask))
             return caught.value
