@@ -46,6 +46,10 @@ from broker.server.worker import Plane
 TICK = 1.0
 DRAIN = 5.0
 BACKLOG = 4096
+FIXED = (  # what needs a restart
+    *("listen", "admin", "socket", "runtime_dir", "minter_socket"),
+    *("audit_file", "limits", "log_level", "imds"),
+)
 NO_IMDS = "imds = true has no effect while attestation is off: /latest is 404"
 
 
@@ -237,8 +241,7 @@ class Daemon:
             raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
         config, snapshot = read.load(self._start.config_path)
         now, then = config.daemon, self.config.daemon
-        fixed = ("listen", "admin", "socket", "runtime_dir", "audit_file", "limits", "log_level", "imds", "minter_socket")
-        changed = [name for name in fixed if getattr(now, name) != getattr(then, name)]
+        changed = [name for name in FIXED if getattr(now, name) != getattr(then, name)]
         if changed:
             place = f"{self._start.config_path} [daemon]"
             raise ConfigError(*(Mistake(f"{place} {name}", "a change here needs a restart") for name in changed))

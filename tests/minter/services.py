@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from broker.config.shape import Snapshot
+from broker.minter import frames
 from broker.minter.client import Launch
 
 PATIENCE = 10.0
@@ -119,3 +121,27 @@ class Activated:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Connection:
+    """A connection to it, of anybody who may open one."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(2 * PATIENCE)
+        self._socket.connect(str(path))
+
+    def send(self, frame: bytes) -> None:
+        """Whatever it is."""
+        self._socket.sendall(frame)
+
+    def answer(self) -> frames.Answer:
+        """The next frame. Raises EOFError where there is none."""
+        head = self._socket.recv(frames.HEAD.size, socket.MSG_WAITALL)
+        if not head:
+            raise EOFError
+        return frames.unpack_answer(self._socket.recv(frames.length(head), socket.MSG_WAITALL))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()

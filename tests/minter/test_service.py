@@ -19,7 +19,7 @@ from broker.minter.frames import Brought, Call, Failed
 from broker.model import AccessToken
 from tests.minter import toys
 from tests.minter.pools import ends
-from tests.minter.services import SERVICE, Activated, in_folder, short_folder, waited
+from tests.minter.services import SERVICE, Activated, Connection, in_folder, short_folder, waited
 
 LAUNCH = toys.launch(
     one="",
@@ -29,30 +29,17 @@ LAUNCH = toys.launch(
 )
 
 
-class Line:
+class Line(Connection):
     """A connection, as a daemon has it, honest or not."""
 
     def __init__(self, service: Activated) -> None:
+        super().__init__(service.socket)
         self._service = service
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(20)
-        self._socket.connect(str(service.socket))
-
-    def send(self, frame: bytes) -> None:
-        """Whatever it is."""
-        self._socket.sendall(frame)
 
     def ask(self, credential: str = "one", do: str = "mint", **changes: Any) -> None:
         """A question that is right but for the changes."""
         asked = msgspec.structs.replace(toys.ask(self._service.launch, credential), **changes)
         self.send(frames.pack(Call(do=do, ask=asked)))  # type: ignore[arg-type]  # "find" too
-
-    def answer(self) -> frames.Answer:
-        """The next frame. Raises EOFError where there is none."""
-        head = self._socket.recv(4, socket.MSG_WAITALL)
-        if not head:
-            raise EOFError
-        return frames.unpack_answer(self._socket.recv(frames.length(head), socket.MSG_WAITALL))
 
     def token(self, credential: str = "one", **changes: Any) -> str:
         """What is minted."""
@@ -68,10 +55,6 @@ class Line:
         found = self.answer()
         assert isinstance(found, Failed), found
         return frames.to_error(found)
-
-    def close(self) -> None:
-        """Hang up."""
-        self._socket.close()
 
 
 @pytest.fixture
