@@ -48,7 +48,10 @@ def waited(true: Callable[[], bool]) -> bool:
 
 
 class Activated:
-    """A listening socket with the service behind it; `launch` is what its processes should read and have."""
+    """A listening socket with the service behind it; `launch` is what its processes should read and have.
+
+    `command` starts one of them; `around` is put before the program that listens.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Activated:
         *,
         daemon_user: str | int | None = None,
         command: Sequence[str] = SERVICE,
+        around: Sequence[str] = (),
         state: Path | None = None,
     ) -> None:
         self.folder = folder
@@ -65,7 +69,7 @@ class Activated:
         self._log = folder / "minter.log"
         environment: Mapping[str, str] = {**launch.environment, **({"STATE_DIRECTORY": str(state)} if state else {})}
         options = [f"--setenv={name}={value}" for name, value in environment.items()]
-        activate = ["systemd-socket-activate", "--accept", f"--listen={self.socket}", *options]
+        activate = [*around, "systemd-socket-activate", "--accept", f"--listen={self.socket}", *options]
         user = os.geteuid() if daemon_user is None else daemon_user
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
