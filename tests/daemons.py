@@ -20,7 +20,7 @@ from broker.daemon import Daemon, Start
 from broker.errors import MintError
 from broker.events import Event
 from broker.minter import frames
-from broker.minter.client import Launch, Service
+from broker.minter.client import Launch
 from broker.model import Facts
 from tests.made import TRAIN, a_minted, a_token, keys
 
@@ -38,7 +38,7 @@ PLAN: Mapping[str, str] = {
 class Pool:
     """Minters that are not there: each call is answered at once, or with `trouble`, once the `gate` is open."""
 
-    def __init__(self, launch: Launch | Service, note: Callable[[Event], None]) -> None:
+    def __init__(self, launch: Launch, note: Callable[[Event], None]) -> None:
         self.launches = [launch]
         self.called: list[frames.Call] = []
         self.trouble: MintError | None = None
@@ -48,7 +48,7 @@ class Pool:
         self.closed = False
         self.pids = (4711,)
 
-    def relaunch(self, launch: Launch | Service) -> None:
+    def relaunch(self, launch: Launch) -> None:
         """Another configuration."""
         self.launches.append(launch)
 

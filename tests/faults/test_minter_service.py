@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from broker.config import read
+from broker.config.shape import Snapshot
 from broker.minter import frames
 from broker.minter.client import Launch
 from broker.minter.frames import Brought, Call, Failed
@@ -184,7 +185,7 @@ class TestFault49:
     def test_49_a_configuration_of_its_own_is_not_believed(self, node: Node):
         """What a child would be sent first is refused, and changes nothing for the question after it."""
         text = node.config.read_text().replace('grants = ["train",', 'grants = ["admin", "train",')
-        invented = read.Snapshot(((str(node.config), text.encode()),))
+        invented = Snapshot(((str(node.config), text.encode()),))
         generation = read.parse(invented).generation
         lines = len(node.service.audit(0))
         who = CallerFacts(caller="trainer", uid="1000")

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from broker.config import read
-from broker.config.shape import Snapshot
+from broker.config.shape import Config, Snapshot
 from broker.minter.client import Launch
 from tests.clients.stage import free_address
 from tests.fakes.sts import FakeSts
@@ -160,7 +160,7 @@ def daemon(place: Place, service: Activated) -> Iterator["subprocess.Popen[bytes
         found.terminate()
 
 
-def config(place: Place) -> read.Config:
+def config(place: Place) -> Config:
     """What both read."""
     return read.read(place.folder / "config.toml")
 
