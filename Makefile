@@ -22,15 +22,16 @@ demo: $(VENV)/.ready ## a broker, two made-up clouds and unchanged programs, in 
 	$(VENV)/bin/python -m tests.demo
 
 test: $(VENV)/.ready $(CLIENTS)/.ready ## all tests; as root also those that need root
-	@tests/system-packages systemd-analyze
+	@tests/system-packages systemd-analyze systemd-socket-activate
 	$(VENV)/bin/python -m pytest -m "not root"
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory test-root; fi
 
 test-root: $(VENV)/.ready ## only the tests that need root
+	@tests/system-packages nft ip systemd-socket-activate
 	$(VENV)/bin/python -m pytest -m root
 
 test-as-user: $(VENV)/.ready ## as root: the tests again as an ordinary user, in a copy of the tree
-	@tests/system-packages systemd-analyze
+	@tests/system-packages systemd-analyze systemd-socket-activate
 	tests/as-user $(VENV)/bin/python -m pytest -m "not root and not clients"
 
 check: lint types test ## what CI asks: lint, types, tests

@@ -10,12 +10,21 @@ from datetime import UTC, datetime
 import msgspec
 
 from broker.clock import wall
-from broker.events import Event, LeaseEvicted, LeaseHanded, Reloaded, RequestDenied, TokenIssued, TokenRevoked
+from broker.events import (
+    AskRefused,
+    Event,
+    LeaseEvicted,
+    LeaseHanded,
+    Reloaded,
+    RequestDenied,
+    TokenIssued,
+    TokenRevoked,
+)
 
 REPEATS = 10.0  # the same denial within this many seconds is counted, not written again
 MOST_REMEMBERED = 4096
 
-_AUDITED = (LeaseHanded, RequestDenied, TokenIssued, TokenRevoked, Reloaded, LeaseEvicted)
+_AUDITED = (LeaseHanded, RequestDenied, TokenIssued, TokenRevoked, Reloaded, LeaseEvicted, AskRefused)
 
 
 class Audit:
@@ -30,7 +39,7 @@ class Audit:
         """Write an audited event down; denials that repeat are folded."""
         if not isinstance(event, _AUDITED):
             return
-        repeats = self._repeats(event) if isinstance(event, RequestDenied) else 0
+        repeats = self._repeats(event) if isinstance(event, RequestDenied | AskRefused) else 0
         if repeats is None:
             return
         line = {"time": _stamp(self._clock()), "event": type(event).__name__, **msgspec.structs.asdict(event)}
@@ -40,9 +49,10 @@ class Audit:
             line["repeated_before"] = repeats
         self._write(msgspec.json.encode(line) + b"\n")
 
-    def _repeats(self, event: RequestDenied) -> int | None:
+    def _repeats(self, event: RequestDenied | AskRefused) -> int | None:
         """How often this denial was left out since it was last written, or None to leave it out again."""
-        now, key = self._clock(), (event.reason, event.status, event.uid, event.caller)
+        now, what = self._clock(), event.status if isinstance(event, RequestDenied) else event.credential
+        key = (event.reason, what, event.uid, event.caller)
         since, count = self._denials.get(key, (float("-inf"), 0))
         if 0 <= now - since < REPEATS:
             self._denials[key] = (since, count + 1)

@@ -29,7 +29,7 @@ from broker.identity import minter_environment
 from broker.ledger import Ledger
 from broker.metrics import Metrics
 from broker.minter import frames
-from broker.minter.client import Launch, Pool
+from broker.minter.client import Launch, Pool, Service
 from broker.model import Ask, Given, Minted
 from broker.plan import Rendered, make_book
 from broker.rounds import Rounds
@@ -46,6 +46,10 @@ from broker.server.worker import Plane
 TICK = 1.0
 DRAIN = 5.0
 BACKLOG = 4096
+FIXED = (  # what needs a restart
+    *("listen", "admin", "socket", "runtime_dir", "minter_socket"),
+    *("audit_file", "limits", "log_level", "imds"),
+)
 NO_IMDS = "imds = true has no effect while attestation is off: /latest is 404"
 
 
@@ -140,7 +144,7 @@ class Daemon:
             if self._ready:
                 process.notify("READY=1")
         self.config = config
-        self._pool.relaunch(msgspec.structs.replace(self._launch, snapshot=snapshot))
+        self._pool.relaunch(self._minters(snapshot))
         self.desk.swap(book)
         self._directory.forget_callers()
         self._issuer.adopt(book)
@@ -155,10 +159,7 @@ class Daemon:
         return bool(found)
 
     def _compose(self) -> None:
-        self._launch = Launch(
-            self._start.snapshot, minter_environment(self._start.identity, os.environ, self._own_addresses())
-        )
-        self._pool = Pool(self._launch, self._note)
+        self._pool = Pool(self._minters(self._start.snapshot), self._note)
         self.rounds = Rounds(self._mint, self._note, clock)
         self.desk = Desk(make_book(self.config), self.rounds, self._note, clock)
         self._directory = Directory(lambda: self.desk.book.config.callers, clock.now)
@@ -226,6 +227,11 @@ class Daemon:
             for listener in ours:
                 await web.SockSite(runner, listener).start()
 
+    def _minters(self, snapshot: Snapshot) -> Launch | Service:
+        if self.config.daemon.minter_socket:
+            return Service(self.config.daemon.minter_socket)
+        return Launch(snapshot, minter_environment(self._start.identity, os.environ, self._own_addresses()))
+
     def _own_addresses(self) -> tuple[tuple[str, int], ...]:
         """Every address that is ours: a minter must never fetch from the broker itself."""
         return tuple((self.facts.host, int(one.rpartition(":")[2])) for one in self.facts.listen)
@@ -235,8 +241,7 @@ class Daemon:
             raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
         config, snapshot = read.load(self._start.config_path)
         now, then = config.daemon, self.config.daemon
-        fixed = ("listen", "admin", "socket", "runtime_dir", "audit_file", "limits", "log_level", "imds")
-        changed = [name for name in fixed if getattr(now, name) != getattr(then, name)]
+        changed = [name for name in FIXED if getattr(now, name) != getattr(then, name)]
         if changed:
             place = f"{self._start.config_path} [daemon]"
             raise ConfigError(*(Mistake(f"{place} {name}", "a change here needs a restart") for name in changed))

@@ -102,6 +102,16 @@ class TokenRevoked(msgspec.Struct, frozen=True):
     why: str
 
 
+class AskRefused(msgspec.Struct, frozen=True):
+    """The minter service refused what the daemon asked. `reason` is ours; what cannot be a name is left out."""
+
+    reason: str
+    uid: int | None  # of who asked
+    credential: str | None = None
+    caller: str | None = None
+    generation: str | None = None
+
+
 class Reloaded(msgspec.Struct, frozen=True):
     """The configuration was read again; `error` is set when it was refused and nothing changed."""
 
@@ -121,5 +131,6 @@ Event = (
     | RequestDenied
     | TokenIssued
     | TokenRevoked
+    | AskRefused
     | Reloaded
 )

@@ -15,6 +15,7 @@ from typing import NamedTuple
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _UMASK = 0o077
+_GRACE = 0.2  # seconds for an orderly end
 
 
 class Inherited(NamedTuple):
@@ -46,6 +47,28 @@ def die_with_parent(parent: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit(1)  # it ended before we asked
+
+
+def die_with_peer(connection: int) -> None:
+    """End this process, and what it started, once the other end of a socket hangs up: also amid a call that blocks.
+
+    Makes a session of its own first, so that nobody else is ended. Who is only waiting to read has a moment to leave.
+    """
+    import select
+    import threading
+    import time
+
+    with contextlib.suppress(PermissionError):  # systemd has made one already
+        os.setsid()
+    hung_up = select.poll()
+    hung_up.register(connection, getattr(select, "POLLRDHUP", 0))  # and POLLHUP, always
+
+    def wait() -> None:
+        hung_up.poll()
+        time.sleep(_GRACE)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def raise_descriptor_limit() -> int:

@@ -1,6 +1,7 @@
 """One of every event, with a secret-looking word wherever a caller could have put one."""
 
 from broker.events import (
+    AskRefused,
     Event,
     LeaseEvicted,
     LeaseHanded,
@@ -29,6 +30,7 @@ REVOKED = TokenRevoked("t1", "expired")
 RELOADED = Reloaded("0123456789abcdef")
 BROKEN = Reloaded("0123456789abcdef", error="a.toml:1: is wrong")
 EVICTED = LeaseEvicted("train", 3)
+ASK_REFUSED = AskRefused("grant", 990, credential="admin", caller="trainer", generation="0123456789abcdef")
 
 EVENTS: tuple[Event, ...] = (
     MINTED,
@@ -46,4 +48,5 @@ EVENTS: tuple[Event, ...] = (
     StaleServed("train"),
     UpstreamAsked("aws-assume-role", "ok"),
     MinterLost("deadline"),
+    ASK_REFUSED,
 )

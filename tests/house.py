@@ -54,6 +54,11 @@ ARROWS: dict[str, set[str]] = {
     "minter": set(),  # the folder itself holds nothing but a sentence
     "minter.frames": PURE,
     "minter.client": SHAPE | {"minter.frames"},
+    "minter.admission": SHAPE | {"minter.frames", "plan"},
+    "minter.reading": SHAPE | {"config", "minter.admission", "minter.frames", "plan"},
+    "minter.service": SHAPE
+    | {"audit", "config", "identity", "minter.admission", "minter.child", "minter.frames", "minter.reading"}
+    | {"plan", "process", "server.sockets"},
     "minter.child": SHAPE | {"config", "minter.frames", "plan", "process", "sources"},
     "checking": SHAPE | {"minter.client", "minter.frames", "plan"},
     "server.sockets": SHAPE | {"callers"},

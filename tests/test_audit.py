@@ -10,11 +10,20 @@ from typing import Any
 import pytest
 
 from broker.audit import MOST_REMEMBERED, Audit, to_file
-from broker.events import Event, LeaseEvicted, LeaseHanded, Reloaded, RequestDenied, TokenIssued, TokenRevoked
-from tests.all_events import DENIED, EVENTS, HANDED, HELD, ISSUED
+from broker.events import (
+    AskRefused,
+    Event,
+    LeaseEvicted,
+    LeaseHanded,
+    Reloaded,
+    RequestDenied,
+    TokenIssued,
+    TokenRevoked,
+)
+from tests.all_events import ASK_REFUSED, DENIED, EVENTS, HANDED, HELD, ISSUED
 from tests.leaping import FakeClock
 
-AUDITED = LeaseEvicted | LeaseHanded | Reloaded | RequestDenied | TokenIssued | TokenRevoked
+AUDITED = AskRefused | LeaseEvicted | LeaseHanded | Reloaded | RequestDenied | TokenIssued | TokenRevoked
 
 
 class Book:
@@ -98,6 +107,17 @@ class TestRepeats:
         ]
 
         assert len(Book().lines(DENIED, *others)) == 5
+
+    def test_what_the_minter_service_refuses_is_counted_too(self):
+        """Whoever has taken over the daemon may ask as fast as he can; each other thing that he tries is a line."""
+        others = [
+            AskRefused("generation", 990, credential="admin", caller="trainer"),
+            AskRefused("grant", 990, credential="other", caller="trainer"),
+            AskRefused("grant", 990, credential="admin", caller="other"),
+            AskRefused("grant", 991, credential="admin", caller="trainer"),
+        ]
+
+        assert len(Book().lines(*[ASK_REFUSED] * 5, *others)) == 5
 
     def test_nothing_else_is_folded(self):
         """Each lease, token and reload is a line of its own."""

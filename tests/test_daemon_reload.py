@@ -193,6 +193,7 @@ class TestRefused:
             ("admin", 'admin = "127.0.0.1:9"'),
             ("socket", 'socket = "{folder}/other.sock"'),
             ("runtime_dir", 'runtime_dir = "{folder}/run"'),
+            ("minter_socket", 'minter_socket = "{folder}/minter.sock"'),
             ("audit_file", 'audit_file = "{folder}/audit"'),
             ("log_level", 'log_level = "debug"'),
             ("limits", "limits = { connections = 7 }"),

@@ -13,7 +13,7 @@ from broker import logs
 from broker.events import Event
 from tests.all_events import BROKEN, EVENTS, EVICTED, FAILED, MINTED, REFUSED, RELOADED
 
-QUIET = {"LeaseHanded", "RequestDenied", "TokenIssued", "TokenRevoked", "StaleServed", "UpstreamAsked"}
+QUIET = {"AskRefused", "LeaseHanded", "RequestDenied", "TokenIssued", "TokenRevoked", "StaleServed", "UpstreamAsked"}
 
 
 def lines(*events: Event) -> list[dict[str, Any]]:

@@ -20,6 +20,8 @@ from tests.house import TREE
 
 UNITS = TREE / "systemd"
 SERVICE = UNITS / "credbroker.service"
+MINTER = UNITS / "credbroker-minter@.service"
+SERVICES = (SERVICE, MINTER)
 EXPOSURE = 2.0
 
 
@@ -75,23 +77,25 @@ class TestWheel:
         # The dependencies as they are here; the editable broker is not among them, a .pth of a .pth is not read.
         (packages / "dependencies.pth").write_text(str(Path(pytest.__file__).parent.parent))
         answer = run(tmp_path / "bin" / "credbroker", "--version")
+        minter = run(tmp_path / "bin" / "credbroker-minter", "--help")
         origin = run(python, "-P", "-c", "import broker; print(broker.__file__)")
 
         assert installed.returncode == 0, installed.stderr
         assert (answer.returncode, answer.stderr) == (0, "")
         assert broker.__version__ in answer.stdout
+        assert (minter.returncode, minter.stderr, "--daemon-user" in minter.stdout) == (0, "", True)
         assert origin.stdout.strip() == str(packages / "broker" / "__init__.py")
 
 
 class TestUnits:
     @pytest.fixture
     def units(self, tmp_path: Path) -> list[Path]:
-        """The units as installed, with the command where it is on this machine."""
+        """The units as installed, with the commands where they are on this machine."""
         for unit in UNITS.glob("credbroker*.s[eo]*"):
             shutil.copy(unit, tmp_path)
         command = Path(sys.executable).with_name("credbroker")
-        service = tmp_path / SERVICE.name
-        service.write_text(service.read_text().replace("/usr/local/bin/credbroker", str(command)))
+        for service in tmp_path.glob("*.service"):
+            service.write_text(service.read_text().replace("/usr/local/bin/credbroker", str(command)))
         return sorted(path for path in tmp_path.iterdir() if path.suffix in {".service", ".socket"})
 
     def test_systemd_finds_nothing_to_say(self, units: list[Path]):
@@ -100,47 +104,96 @@ class TestUnits:
 
         assert (verdict.returncode, verdict.stderr, verdict.stdout) == (0, "", "")
 
+    def test_nor_where_both_are_one_unit(self, units: list[Path]):
+        """The drop-in for a node without the minter service."""
+        folder = units[0].parent / "credbroker.service.d"
+        folder.mkdir()
+        shutil.copy(UNITS / "alone.conf", folder)
+        verdict = run("systemd-analyze", "verify", "--man=no", *units)
+
+        assert (verdict.returncode, verdict.stderr, verdict.stdout) == (0, "", "")
+        assert dict(assignments(folder / "alone.conf")) == {"IPAddressDeny": "", "IPAddressAllow": ""}
+
     def test_systemd_would_say_it(self, units: list[Path]):
         """A seeded mistake is reported, with or without a systemd at PID 1."""
-        service = next(unit for unit in units if unit.suffix == ".service")
+        service = next(unit for unit in units if unit.name == SERVICE.name)
         service.write_text(service.read_text().replace("WatchdogSec=", "WatchDogSec="))
 
         assert "WatchDogSec" in run("systemd-analyze", "verify", "--man=no", *units).stderr
 
-    def test_little_is_exposed(self):
+    @pytest.mark.parametrize("service", SERVICES, ids=lambda unit: unit.name)
+    def test_little_is_exposed(self, service: Path):
         """2.0 or less of 10 by systemd's own count."""
-        verdict = run("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", SERVICE)
+        verdict = run("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", service)
         exposure = re.search(r"exposure level for \S+: ([0-9.]+)", verdict.stdout)
 
         assert exposure is not None, verdict.stderr
         assert (verdict.returncode, float(exposure[1]) <= EXPOSURE) == (0, True), verdict.stdout
 
-    def test_workers_keep_their_uids(self):
-        """In a user namespace of its own the daemon would see every worker as the overflow uid."""
-        assert ("PrivateUsers", "no") in set(assignments(SERVICE))
+    @pytest.mark.parametrize("service", SERVICES, ids=lambda unit: unit.name)
+    def test_others_keep_their_uids(self, service: Path):
+        """In a user namespace of its own a unit sees all others as the overflow uid: workers, or the daemon."""
+        assert ("PrivateUsers", "no") in set(assignments(service))
 
-    def test_the_kernel_may_be_asked_whose_a_connection_is(self):
-        """Attestation needs netlink sockets; without them every caller by uid is refused."""
-        families = dict(assignments(SERVICE))["RestrictAddressFamilies"].split()
+    @pytest.mark.parametrize("service", SERVICES, ids=lambda unit: unit.name)
+    @pytest.mark.parametrize("held", ["MemoryDenyWriteExecute=yes", "UMask=0077", "LimitCORE=0", "NoNewPrivileges=yes"])
+    def test_nothing_is_left_behind_or_gained(self, service: Path, held: str):
+        """No core with leases in it, no file of others', no code that was not there, no privilege."""
+        assert tuple(held.split("=")) in set(assignments(service))
 
-        assert families == ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"]
+    def test_only_the_daemon_may_ask_the_kernel_whose_a_connection_is(self):
+        """Attestation needs netlink sockets, without which every caller by uid is refused; a mint needs none."""
+        daemon, minter = (dict(assignments(service))["RestrictAddressFamilies"].split() for service in SERVICES)
 
-    def test_each_socket_has_a_name_of_its_own(self):
+        assert minter == ["AF_INET", "AF_INET6", "AF_UNIX"]
+        assert daemon == [*minter, "AF_NETLINK"]
+
+    def test_only_the_minters_reach_the_world(self):
+        """The daemon answers workers on this node, and mints nothing itself."""
+        daemon, minter = (dict(assignments(service)) for service in SERVICES)
+
+        assert (daemon["IPAddressDeny"], daemon["IPAddressAllow"]) == ("any", "localhost")
+        assert "IPAddressDeny" not in minter
+
+    def test_each_socket_of_the_daemon_has_a_name_of_its_own(self):
         """The daemon tells its inherited sockets apart by these names."""
         found = {
             unit["FileDescriptorName"]: unit["ListenStream"]
             for unit in (dict(assignments(path)) for path in UNITS.glob("*.socket"))
+            if unit.get("Service") == SERVICE.name
         }
 
         assert found == {"worker": "127.0.0.1:911", "control": "/run/credbroker/broker.sock"}
 
-    def test_the_account_is_the_one_of_the_service(self):
-        """sysusers.d makes the account that the unit runs as, with the home that the unit provides."""
-        line = shlex.split((UNITS / "credbroker.sysusers").read_text(), comments=True)
-        service = dict(assignments(SERVICE))
+    def test_the_minters_are_there_for_the_daemon_alone(self):
+        """A process of its own for each connection; nobody but the daemon's account may open one."""
+        daemon, minter = (dict(assignments(service)) for service in SERVICES)
+        listening = dict(assignments(UNITS / "credbroker-minter.socket"))
+        options = shlex.split(minter["ExecStart"])
 
-        assert line[:2] == ["u", service["User"]]
-        assert line[4] == f"/var/lib/{service['StateDirectory']}"
+        assert (listening["Accept"], listening["SocketMode"], listening["SocketUser"]) == (
+            "yes",
+            "0600",
+            daemon["User"],
+        )
+        assert options[options.index("--daemon-user") + 1] == daemon["User"] != minter["User"]
+        assert options[options.index("--config") + 1] == shlex.split(daemon["ExecStart"])[-1]
+
+    def test_the_identity_is_out_of_the_daemons_reach(self):
+        """Whatever the modes of its files are."""
+        hidden = dict(assignments(SERVICE))["InaccessiblePaths"].split()
+
+        assert hidden == ["-/etc/credbroker/identity", f"-/var/lib/{dict(assignments(MINTER))['StateDirectory']}"]
+
+    @pytest.mark.parametrize("service", SERVICES, ids=lambda unit: unit.name)
+    def test_the_account_is_the_one_of_the_service(self, service: Path):
+        """sysusers.d makes the account that the unit runs as, with the home that the unit provides."""
+        lines = (UNITS / "credbroker.sysusers").read_text().splitlines()
+        made = {line[1]: line for line in (shlex.split(line, comments=True) for line in lines) if line}
+        unit = dict(assignments(service))
+
+        assert made[unit["User"]][0] == "u"
+        assert made[unit["User"]][4] == f"/var/lib/{unit['StateDirectory']}"
 
 
 class TestImage:
@@ -192,7 +245,7 @@ class TestExample:
         """A socket unit that hands over another address would be refused at start."""
         sockets = {dict(assignments(path))["ListenStream"] for path in UNITS.glob("*.socket")}
 
-        assert {*map(str, config.daemon.listen), config.daemon.socket} == sockets
+        assert {*map(str, config.daemon.listen), config.daemon.socket, config.daemon.minter_socket} == sockets
 
 
 class TestConstraints:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -115,6 +116,52 @@ class TestDieWithParent:
         monkeypatch.setattr("broker.process._prctl", lambda *_: None)
 
         die_with_parent(os.getppid())
+
+
+HANGS = """
+import os, socket, subprocess, sys, time
+from broker.process import die_with_peer
+die_with_peer(int(sys.argv[1]))
+started = subprocess.Popen(["sleep", "600"])
+print(os.getsid(0) == os.getpid(), flush=True)
+time.sleep(600)
+"""
+READS = """
+import os, socket, sys
+from broker.process import die_with_peer
+connection = socket.socket(fileno=int(sys.argv[1]))
+die_with_peer(connection.fileno())
+while connection.recv(100):
+    connection.sendall(b"yes")
+"""
+
+
+class TestDieWithPeer:
+    def test_it_ends_amid_a_call_with_all_that_it_started(self):
+        """In a session of its own, so that whoever started it does not end too."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-c", HANGS, str(theirs.fileno())]
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[theirs.fileno()])
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"True\n"
+        ours.close()
+
+        assert child.stdout.read() == b""  # only comes to an end when `sleep` has let go too
+        child.stdout.close()
+        assert child.wait() == -signal.SIGKILL
+
+    def test_who_only_reads_leaves_in_good_order(self):
+        """What the other end says in between does not end it; that it says no more does."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            child = subprocess.Popen([sys.executable, "-c", READS, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+        with ours:
+            for _ in range(3):
+                ours.sendall(b"?")
+                assert ours.recv(100) == b"yes"
+
+        assert child.wait() == 0
 
 
 class TestRaiseDescriptorLimit:

@@ -164,9 +164,10 @@ def _reload(daemon: "Daemon") -> None:
 
 
 def _alone(config: Config) -> Config:
-    """The same credentials and callers, on a free port and a socket of its own."""
+    """The same credentials and callers, on a free port and a socket of its own, minted as the user."""
+    listen = (Address("127.0.0.1", 0),)
     daemon = msgspec.structs.replace(
-        config.daemon, listen=(Address("127.0.0.1", 0),), admin=None, socket=None, audit_file=None
+        config.daemon, listen=listen, admin=None, socket=None, minter_socket=None, audit_file=None
     )
     return msgspec.structs.replace(config, daemon=daemon)
 

@@ -40,6 +40,11 @@ def uid_of(name: str) -> int | None:
         return None
 
 
+def nobody(_: str) -> int:
+    """For a minter, where it decides nothing which user a name is: no name service is asked, which might not answer."""
+    return 65534
+
+
 def read_caller(name: str, table: Table, uids: Uids = uid_of) -> CallerRead:
     """The caller; every mistake in it is noted."""
     before = table.mistakes

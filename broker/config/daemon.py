@@ -11,7 +11,7 @@ from msgspec import Meta
 from broker.config.shape import Address, DaemonSettings, Limits
 from broker.config.table import Table
 
-LATER = ("state_dir", "state_key", "minter_socket")
+LATER = ("state_dir", "state_key")
 LATER_LIMITS = ("upstream_per_second",)
 LARGEST_PORT = 65_535
 LONGEST_SOCKET = 107  # sun_path holds 108 bytes with its closing zero
@@ -32,6 +32,7 @@ def read_daemon(table: Table) -> DaemonSettings:
         admin=_address(table, table.take("admin", str), "admin") or default.admin,
         socket=table.take_path("socket", Name),
         runtime_dir=table.take_path("runtime_dir", Name),
+        minter_socket=table.take_path("minter_socket", Name),
         audit_file=table.take_path("audit_file", Name),
         log_level=table.take("log_level", _TYPES["log_level"], default.log_level),
         operators=_operators(table),
@@ -41,8 +42,9 @@ def read_daemon(table: Table) -> DaemonSettings:
     table.take("include", str)  # `disk` has followed it already
     table.close(LATER)
     _distinct(table, settings)
-    if len(os.fsencode(settings.socket or "")) > LONGEST_SOCKET:
-        table.note(f"is too long for a Unix socket; at most {LONGEST_SOCKET} bytes", "socket")
+    for key in ("socket", "minter_socket"):
+        if len(os.fsencode(getattr(settings, key) or "")) > LONGEST_SOCKET:
+            table.note(f"is too long for a Unix socket; at most {LONGEST_SOCKET} bytes", key)
     return settings
 
 

@@ -41,6 +41,14 @@ def load(path: Path, *, table: Sources = TABLE, reader_uid: int | None = None) -
     return _configured(files, notes, table, uid_of), Snapshot(files)
 
 
+def take(path: Path) -> Snapshot:
+    """The files as they stand, whatever is in them. Raises ConfigError where one cannot be read, or not be trusted."""
+    notes = Notes()
+    files = disk.take(path, notes, os.geteuid())
+    notes.raise_if_any()
+    return Snapshot(files)
+
+
 def parse(snapshot: Snapshot, *, table: Sources = TABLE, uids: Uids = uid_of) -> Config:
     """The configuration in files that were read before. Raises ConfigError; `uids` finds a user's uid."""
     if snapshot.zero is not None:

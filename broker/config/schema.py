@@ -50,7 +50,7 @@ def _named(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _daemon() -> dict[str, Any]:
-    paths = dict.fromkeys(("socket", "runtime_dir", "audit_file", "include"), _TEXT)
+    paths = dict.fromkeys(("socket", "runtime_dir", "minter_socket", "audit_file", "include"), _TEXT)
     limits = _object({field.name: _COUNT for field in msgspec.structs.fields(Limits)})
     listen = {"type": "array", "items": _ADDRESS, "minItems": 1, "uniqueItems": True}
     return _object(

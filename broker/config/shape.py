@@ -32,6 +32,7 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
     admin: Address | None = Address("127.0.0.1", 9912)
     socket: str | None = None
     runtime_dir: str | None = None
+    minter_socket: str | None = None  # of the minters as a service of their own; None: children of the daemon
     audit_file: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     operators: tuple[str, ...] = ("root",)  # user names and "group:NAME"

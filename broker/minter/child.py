@@ -11,6 +11,7 @@ harden()
 import socket  # noqa: E402 - nothing else happens before this process is undumpable
 import sys  # noqa: E402
 
+from broker.config.callers import nobody  # noqa: E402
 from broker.config.read import parse  # noqa: E402
 from broker.config.shape import Snapshot  # noqa: E402
 from broker.errors import BrokerError, IdentityMissing, Unreachable  # noqa: E402
@@ -25,16 +26,11 @@ def main(arguments: list[str]) -> int:
     talk, parent = (int(argument) for argument in arguments)
     die_with_parent(parent)
     with socket.socket(fileno=talk) as daemon:
-        snapshot = _receive(daemon)
-        book = make_book(parse(Snapshot.unpack(snapshot), uids=_nobody)) if snapshot else None
-        while book and (body := _receive(daemon)):
+        snapshot = receive(daemon)
+        book = make_book(parse(Snapshot.unpack(snapshot), uids=nobody)) if snapshot else None
+        while book and (body := receive(daemon)):
             daemon.sendall(frames.pack(answer(book, body)))
     return 0
-
-
-def _nobody(_: str) -> int:
-    """Who a user is does not matter to a minter, and must not keep it from starting: no name service is asked."""
-    return 65534
 
 
 def answer(book: Book, body: bytes) -> frames.Answer:
@@ -71,7 +67,8 @@ def _mint(source: Source, rendered: Rendered, ask: Ask) -> Minted:
     return source.id_token(rendered.spec, ask.given)
 
 
-def _receive(daemon: socket.socket) -> bytes | None:
+def receive(daemon: socket.socket) -> bytes | None:
+    """The body of the next frame, or None when the daemon hung up. Raises Malformed for one that is too long."""
     head = _exactly(daemon, frames.HEAD.size)
     return _exactly(daemon, frames.length(head)) if head else None
 

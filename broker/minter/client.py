@@ -1,4 +1,8 @@
-"""The daemon's side of the minters: started on demand, one mint each, ended by a deadline or when idle."""
+"""The daemon's side of the minters: started on demand, one mint each, ended by a deadline or when idle.
+
+A minter is a child of ours, or a process of the minter service, which systemd starts for each connection: hanging up
+ends it.
+"""
 
 import asyncio
 import contextlib
@@ -18,14 +22,21 @@ from broker.minter import frames
 
 DEADLINE = 30.0  # two regions of STS may stay silent before the third answers
 IDLE = 60.0
+AGE = 600.0  # one that has lived so long is not asked again: what an SDK leaks ends with it
 SIZE = 4
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """What a minter is started with: the configuration as the daemon read it, and its whole environment."""
+    """What a child is started with: the configuration as the daemon read it, and its whole environment."""
 
     snapshot: Snapshot
     environment: Mapping[str, str]
+
+
+class Service(msgspec.Struct, frozen=True):
+    """Where the minter service listens. Its processes read the configuration themselves and have their own identity."""
+
+    path: str
 
 
 class Pool:
@@ -33,7 +44,7 @@ class Pool:
 
     def __init__(
         self,
-        launch: Launch,
+        launch: Launch | Service,
         note: Callable[[Event], None],
         *,
         size: int = SIZE,
@@ -45,35 +56,35 @@ class Pool:
         self._deadline = deadline
         self._idle = idle
         self._places = asyncio.Semaphore(size)
-        self._resting: list[_Child] = []
-        self._all: set[_Child] = set()
+        self._resting: list[_Minter] = []
+        self._all: set[_Minter] = set()
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The process ids of all minters, working or resting."""
-        return tuple(child.pid for child in self._all)
+        """The process ids of all children, working or resting; systemd knows those of the service."""
+        return tuple(minter.pid for minter in self._all if isinstance(minter, _Child))
 
-    def relaunch(self, launch: Launch) -> None:
+    def relaunch(self, launch: Launch | Service) -> None:
         """Use another configuration from now on; working minters finish what they do."""
         self._launch = launch
-        for child in list(self._resting):
-            self._end(child)
+        for minter in list(self._resting):
+            self._end(minter)
 
     async def call(self, call: frames.Call) -> frames.Brought | frames.Found:
         """Ask a minter. Raises the MintError that it answered, or Unreachable when it was lost or too slow."""
         async with self._places:
-            child = self._take()
+            minter = self._take()
             try:
                 async with asyncio.timeout(self._deadline):
-                    answer = await child.ask(frames.pack(call))
+                    answer = await minter.ask(frames.pack(call))
             except TimeoutError:
-                raise self._lost(child, "deadline", f"no answer from upstream within {self._deadline:.0f} s") from None
+                raise self._lost(minter, "deadline", f"no answer from upstream within {self._deadline:.0f} s") from None
             except (OSError, EOFError, BrokerError):
-                raise self._lost(child, "died", "the minter process ended while it was asked") from None
+                raise self._lost(minter, "died", "the minter process ended while it was asked") from None
             except asyncio.CancelledError:
-                self._end(child)
+                self._end(minter)
                 raise
-            self._put_back(child)
+            self._put_back(minter)
         if isinstance(answer, frames.Failed):
             raise frames.to_error(answer)
         return answer
@@ -84,39 +95,46 @@ class Pool:
 
     async def close(self) -> None:
         """End all minters and see them gone."""
-        for child in list(self._all):
-            self._end(child)
+        for minter in list(self._all):
+            self._end(minter)
         await asyncio.sleep(0)
 
-    def _take(self) -> "_Child":
+    def _take(self) -> "_Minter":
         if self._resting:
-            child = self._resting.pop()
-            child.stop_resting()
-            return child
+            minter = self._resting.pop()
+            minter.stop_resting()
+            return minter
+        launch = self._launch
         try:
-            child = _Child(self._launch)
-        except OSError as error:  # no process, memory or descriptor left
-            raise Unreachable(f"no minter process can be started: {error.strerror}", code="MinterLost") from None
-        self._all.add(child)
-        return child
+            minter = _Child(launch) if isinstance(launch, Launch) else _Connection(launch)
+        except OSError as error:  # no process, memory or descriptor left, or nobody there
+            raise Unreachable(_no_minter(launch, error), code="MinterLost") from None
+        self._all.add(minter)
+        return minter
 
-    def _put_back(self, child: "_Child") -> None:
-        if child.launch is not self._launch:
-            self._end(child)
+    def _put_back(self, minter: "_Minter") -> None:
+        if minter.launch is not self._launch or asyncio.get_running_loop().time() - minter.began > AGE:
+            self._end(minter)
             return
-        self._resting.append(child)
-        child.rest(self._idle, self._end)
+        self._resting.append(minter)
+        minter.rest(self._idle, self._end)
 
-    def _lost(self, child: "_Child", why: str, advice: str) -> MintError:
-        self._end(child)
+    def _lost(self, minter: "_Minter", why: str, advice: str) -> MintError:
+        self._end(minter)
         self._note(MinterLost(why))
         return Unreachable(advice, code="Deadline" if why == "deadline" else "MinterLost")
 
-    def _end(self, child: "_Child") -> None:
-        if child in self._resting:
-            self._resting.remove(child)
-        self._all.discard(child)
-        child.end()
+    def _end(self, minter: "_Minter") -> None:
+        if minter in self._resting:
+            self._resting.remove(minter)
+        self._all.discard(minter)
+        minter.end()
+
+
+def _no_minter(launch: Launch | Service, error: OSError) -> str:
+    if isinstance(launch, Launch):
+        return f"no minter process can be started: {error.strerror}"
+    return f"no minter answers at {launch.path}: {error.strerror}; see `systemctl status credbroker-minter.socket`"
 
 
 def _start(talk: int, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
@@ -131,22 +149,15 @@ def _start(talk: int, environment: Mapping[str, str]) -> "subprocess.Popen[bytes
     )
 
 
-class _Child:
-    """One minter process and our end of its socket."""
+class _Minter:
+    """One minter: our end of its socket, and its rest between two questions. `greeting` goes before the first one."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch | Service, talk: socket.socket, greeting: bytes = b"") -> None:
         self.launch = launch
+        self.began = asyncio.get_running_loop().time()
         self._timer: asyncio.TimerHandle | None = None
-        self._socket, theirs = socket.socketpair()
-        self._socket.settimeout(0)
-        with theirs:
-            try:
-                self._process = _start(theirs.fileno(), launch.environment)
-            except OSError:
-                self._socket.close()
-                raise
-        self.pid = self._process.pid
-        self._greeting = frames.wrap(launch.snapshot.pack())  # goes out before the first question
+        self._socket = talk
+        self._greeting = greeting
 
     async def ask(self, frame: bytes) -> frames.Answer:
         """Send one frame, read one. Raises OSError or EOFError when the minter is gone."""
@@ -164,7 +175,7 @@ class _Child:
             parts += part
         return bytes(parts)
 
-    def rest(self, idle: float, end: Callable[["_Child"], None]) -> None:
+    def rest(self, idle: float, end: Callable[["_Minter"], None]) -> None:
         """End after `idle` seconds unless asked again before."""
         self._timer = asyncio.get_running_loop().call_later(idle, end, self)
 
@@ -175,9 +186,43 @@ class _Child:
             self._timer = None
 
     def end(self) -> None:
-        """End the process and everything it started, now; nothing else is disturbed."""
+        """Hang up. A minter that is asked nothing leaves; one of the service also ends what it is doing."""
         self.stop_resting()
         self._socket.close()
+
+
+class _Connection(_Minter):
+    """One process of the minter service, at the other end of a connection."""
+
+    def __init__(self, service: Service) -> None:
+        talk = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        talk.settimeout(0)
+        try:
+            talk.connect(service.path)  # a Unix socket accepts at once, or has no room
+        except OSError:
+            talk.close()
+            raise
+        super().__init__(service, talk)
+
+
+class _Child(_Minter):
+    """One minter process of ours."""
+
+    def __init__(self, launch: Launch) -> None:
+        talk, theirs = socket.socketpair()
+        talk.settimeout(0)
+        with theirs:
+            try:
+                self._process = _start(theirs.fileno(), launch.environment)
+            except OSError:
+                talk.close()
+                raise
+        self.pid = self._process.pid
+        super().__init__(launch, talk, frames.wrap(launch.snapshot.pack()))
+
+    def end(self) -> None:
+        """End the process and everything it started, now; nothing else is disturbed."""
+        super().end()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):

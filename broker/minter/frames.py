@@ -92,8 +92,8 @@ def unpack_answer(body: bytes) -> Answer:
 
 def from_error(error: BrokerError) -> Failed:
     """An error as it travels."""
-    name = type(error).__name__
-    return Failed(name if name in _ERRORS else "MintError", error.advice, error.code, error.retry_after)
+    names = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
+    return Failed(next(names, "MintError"), error.advice, error.code, error.retry_after)
 
 
 def to_error(failed: Failed) -> MintError:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from broker import sources
 from broker.config import zero
 from broker.config.place import lines
-from broker.config.read import generation, load, parse, read
+from broker.config.read import generation, load, parse, read, take
 from broker.config.shape import Config, Snapshot
 from broker.errors import ConfigError
 from tests.config import toy
@@ -94,6 +94,22 @@ class TestLoad:
         path.unlink()
 
         assert parse(Snapshot.unpack(snapshot.pack()), table=TABLE) == found
+
+
+class TestTake:
+    def test_gives_the_files_whatever_is_in_them(self, tmp_path: Path):
+        """Whether they have changed can be told without reading them."""
+        path = a_file(tmp_path / "config.toml", "[callers")
+
+        assert take(path) == Snapshot(((str(path), b"[callers"),))
+
+    def test_files_that_others_may_have_written_are_refused(self, tmp_path: Path):
+        """And those that are not there."""
+        path = a_file(tmp_path / "config.toml", "")
+        path.chmod(0o666)
+        for place in (path, tmp_path / "other.toml"):
+            with pytest.raises(ConfigError):
+                take(place)
 
 
 class TestGeneration:

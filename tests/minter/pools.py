@@ -1,4 +1,7 @@
-"""A pool of real minters with the toys in their table, on the loop that the daemon uses."""
+"""A pool of real minters with the toys in their table, on the loop that the daemon uses.
+
+Minters are children, or for tests that use `both_ways` in turn processes of the minter service.
+"""
 
 import asyncio
 import time
@@ -11,10 +14,11 @@ import uvloop
 
 from broker.errors import MintError
 from broker.events import Event
-from broker.minter.client import Launch, Pool
+from broker.minter.client import Launch, Pool, Service
 from broker.minter.frames import Brought, Call
 from broker.model import AccessToken, Given
 from tests.minter import toys
+from tests.minter.services import Activated
 
 T = TypeVar("T")
 
@@ -32,13 +36,24 @@ LAUNCH = toys.launch(
 )
 
 
+activate: Callable[[Launch], Activated] | None = None  # `both_ways` sets it: then minters are a service
+
+
 class Play:
     """A pool, what it noted, and questions to it."""
 
     def __init__(self, launch: Launch = LAUNCH, **limits: Any) -> None:
         self.noted: list[Event] = []
-        self.pool = Pool(launch, self.noted.append, **limits)
-        self.launch = launch
+        self.service = activate(launch) if activate else None
+        self.launch = self.service.launch if self.service else launch
+        self.pool = Pool(Service(str(self.service.socket)) if self.service else launch, self.noted.append, **limits)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of all minters. Those of the service take a moment to come and go."""
+        if self.service is None:
+            return self.pool.pids
+        return self.service.pids(len(self.pool._all))
 
     async def mint(self, credential: str = "one", given: Given | None = None) -> str:
         """The token that comes back."""
@@ -62,10 +77,12 @@ def played(main: Callable[[Play], Awaitable[T]], launch: Launch = LAUNCH, **limi
         try:
             return await main(play)
         finally:
-            pids = play.pool.pids
+            pids = play.pids
             await play.pool.close()
-            assert play.pool.pids == ()
+            assert play.pids == ()
             assert not any(alive(pid) for pid in pids)
+            if play.service is not None:
+                play.service.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

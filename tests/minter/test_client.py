@@ -6,43 +6,43 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from broker.errors import Denied, MintError, Throttled, Unreachable
 from broker.events import Event, MinterLost
 from broker.minter.frames import Brought, Call, Found
-from broker.model import AccessToken, Ask, Given
+from broker.model import AccessToken, Given
 from broker.secret import Secret
 from tests.minter import toys
 from tests.minter.pools import LAUNCH, Play, alive, ends, played, until
 
 
+@pytest.mark.usefixtures("both_ways")
 class TestCall:
     def test_an_answer_comes_and_the_minter_is_used_again(self):
         """Loading an SDK is what takes long."""
 
         async def main(play: Play) -> tuple[list[str], int]:
             texts = [await play.mint(), await play.mint("one")]
-            first = play.pool.pids
+            first = play.pids
             texts.append(await play.mint())
-            assert play.pool.pids == first
+            assert play.pids == first
             return texts, len(first)
 
         assert played(main) == (["plain"] * 3, 1)
 
-    def test_other_questions_are_answered_too(self):
-        """Who a fresh mint is, and what zero configuration has."""
+    def test_who_a_fresh_mint_is_can_be_asked(self):
+        """For `check`."""
 
-        async def main(play: Play) -> list[object]:
-            ask = toys.ask(LAUNCH)
-            return list(await play.pool.calls([Call(do="who", ask=ask), Call(do="find", ask=ask)]))
+        async def main(play: Play) -> object:
+            return await play.pool.call(Call(do="who", ask=toys.ask(play.launch)))
 
-        who, find = played(main)
+        who = played(main)
 
         assert isinstance(who, Brought)
         assert who.facts is not None
         assert (who.facts.email, who.minted.skew) == ("plain@example", 0.5)
-        assert find == Found("plain")
 
     def test_a_secret_crosses_whole_both_ways(self):
         """Long, and in whatever letters."""
@@ -59,7 +59,7 @@ class TestCall:
 
         async def main(play: Play) -> tuple[list[tuple[type, str, float | None]], int, int]:
             errors = [await play.error(name) for name in ("deny", "throttle", "bug")]
-            return [(type(one), one.code, one.retry_after) for one in errors], len(play.pool.pids), len(play.noted)
+            return [(type(one), one.code, one.retry_after) for one in errors], len(play.pids), len(play.noted)
 
         errors, minters, noted = played(main)
 
@@ -75,7 +75,7 @@ class TestCall:
 
         async def main(play: Play) -> int:
             await asyncio.gather(*(play.mint() for _ in range(10)))
-            return len(play.pool.pids)
+            return len(play.pids)
 
         assert played(main, size=2) == 2
 
@@ -84,7 +84,7 @@ class TestCall:
         """By the minter: a compromised daemon cannot invent what to mint."""
 
         async def main(play: Play) -> MintError:
-            ask = Ask(**{"credential": "one", "facts": toys.FACTS, "generation": toys.generation(LAUNCH), **change})  # type: ignore[arg-type]  # texts and facts
+            ask = msgspec.structs.replace(toys.ask(play.launch), **change)
             with pytest.raises(Unreachable) as caught:
                 await play.pool.call(Call(do="mint", ask=ask))
             return caught.value
@@ -92,19 +92,20 @@ class TestCall:
         assert "configur" in played(main).advice
 
 
+@pytest.mark.usefixtures("both_ways")
 class TestDeadline:
     def test_it_ends_exactly_one_mint(self):
         """The neighbour's goes on, and the next is answered."""
 
         async def main(play: Play) -> tuple[MintError, bool, str]:
             await asyncio.gather(play.mint(), play.mint())
-            before = set(play.pool.pids)
+            before = set(play.pids)
             play.pool._deadline = 0.5  # not for their start, which may take long on a busy machine
             hung = asyncio.get_running_loop().create_task(play.error("hang"))
             await asyncio.sleep(0.1)
             neighbours = [await play.mint() for _ in range(3)]
             error = await hung
-            (left,) = play.pool.pids
+            (left,) = play.pids
             assert left in before
             assert not any(alive(pid) for pid in before - {left})
             assert play.noted == [MinterLost("deadline")]
@@ -138,12 +139,20 @@ class TestDeadline:
             await play.mint()
             hung.cancel()
             await asyncio.gather(hung, return_exceptions=True)
-            return len(play.pool.pids), play.noted
+            return len(play.pids), play.noted
 
         assert played(main) == (1, [])
 
 
 class TestLaunch:
+    def test_what_zero_configuration_has_is_asked_of_a_child(self):
+        """Several questions at once, as at its start."""
+
+        async def main(play: Play) -> list[object]:
+            return list(await play.pool.calls([Call(do="find", ask=toys.ask(LAUNCH))] * 2))
+
+        assert played(main) == [Found("plain")] * 2
+
     def test_a_minter_has_the_environment_that_was_given_and_no_other(self, monkeypatch: pytest.MonkeyPatch):
         """Nor descriptors, nor SDKs that nobody asked for; it is a session of its own and cannot be dumped."""
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the daemon")
@@ -167,7 +176,7 @@ class TestLaunch:
 
         async def main(play: Play) -> tuple[bool, MintError, str]:
             await play.mint()
-            (old,) = play.pool.pids
+            (old,) = play.pids
             late = asyncio.get_running_loop().create_task(play.mint())
             await asyncio.sleep(0)
             play.pool.relaunch(other)

@@ -15,6 +15,7 @@ from tests.minter.pools import LAUNCH, Play, alive, ends, played
 
 
 class TestDeath:
+    @pytest.mark.usefixtures("both_ways")
     @pytest.mark.parametrize("credential", ["die", "leave", "huge"])
     def test_one_that_dies_is_counted_and_replaced(self, credential: str):
         """A crash, an exit, an answer that no frame can hold: that one mint is tried again later."""
@@ -27,12 +28,13 @@ class TestDeath:
         assert isinstance(error, Unreachable)
         assert (error.code, text, noted) == ("MinterLost", "plain", [MinterLost("died")])
 
+    @pytest.mark.usefixtures("both_ways")
     def test_one_that_was_killed_while_it_rested_costs_one_try(self):
         """The kernel was short of memory."""
 
         async def main(play: Play) -> tuple[str, str]:
             await play.mint()
-            os.kill(play.pool.pids[0], 9)
+            os.kill(play.pids[0], 9)
             return (await play.error("one")).code, await play.mint()
 
         assert played(main) == ("MinterLost", "plain")
@@ -52,7 +54,7 @@ class TestDeath:
         launch = toys.launch(one="", odd=f'does = "say_hex"\ntext = "{said.hex()}"')
 
         async def main(play: Play) -> tuple[MintError, str, int]:
-            return await play.error("odd"), await play.mint(), len(play.pool.pids)
+            return await play.error("odd"), await play.mint(), len(play.pids)
 
         error, text, minters = played(main, launch)
 
@@ -65,7 +67,7 @@ class TestDeath:
         async def main(play: Play) -> tuple[MintError, int]:
             for _ in range(5):
                 await play.error("one")  # more often than there are places
-            return await play.error("one"), len(play.pool.pids)
+            return await play.error("one"), len(play.pids)
 
         error, minters = played(main, size=2)
 
@@ -80,7 +82,7 @@ class TestDeath:
             "async def main():\n"
             "    play = Play()\n"
             "    await play.mint()\n"
-            "    print(play.pool.pids[0], flush=True)\n"
+            "    print(play.pids[0], flush=True)\n"
             "    os.kill(os.getpid(), 9)\n"
             "asyncio.run(main())\n"
         )
@@ -95,15 +97,16 @@ class TestDeath:
         assert ends(asyncio.run(main()))
 
 
+@pytest.mark.usefixtures("both_ways")
 class TestIdle:
     def test_it_ends_after_its_time_and_another_starts(self):
         """Forty megabytes for nothing."""
 
         async def main(play: Play) -> tuple[bool, str]:
             await play.mint()
-            (pid,) = play.pool.pids
+            (pid,) = play.pids
             await asyncio.sleep(0.3)
-            assert play.pool.pids == ()
+            assert play.pids == ()
             return alive(pid), await play.mint()
 
         assert played(main, idle=0.1) == (False, "plain")

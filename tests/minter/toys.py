@@ -122,8 +122,11 @@ SOURCES = {source.name: source for source in (TOY, DUMB)}
 
 
 def config(**credentials: str) -> str:
-    """A configuration of toys: a name, and the lines of its table."""
+    """A configuration of toys: a name, and the lines of its table. The caller of FACTS is granted them all."""
     parts = [f'[credentials.{name}]\nsource = "toy"\n{lines}\n' for name, lines in credentials.items()]
+    bases = [name for name in credentials if any(f'from = "{name}"' in lines for lines in credentials.values())]
+    granted = ", ".join(f'"{name}"' for name in credentials if name not in bases)
+    parts.append(f"[callers.{FACTS.caller}]\nuid = {FACTS.uid}\ngrants = [{granted}]\n")
     return "\n".join(parts).replace('"toy"\nsource = ', "")
 
 
