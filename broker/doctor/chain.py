@@ -9,7 +9,7 @@ from broker.doctor.facts import Facts
 
 OK, SHADOWED, NONE = "ok", "SHADOWED", "none"
 
-FIREWALL = "refuse that address to all uids but the daemon's in the firewall of the node"
+FIREWALL = "load the firewall rules of deploy/nftables/credbroker.nft"
 WRAP = "start it by `credbroker exec`, or eval `credbroker env` before it"
 
 
