@@ -39,6 +39,20 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     token_ids: tuple[str, ...] = ()
 
 
+class ClaimOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """After a restart of the daemon: this connection holds a worker's tokens from now on, by showing one of them."""
+
+    token: str
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """The tokens that this connection holds, and where they are good."""
+
+    host: str
+    port: int
+    token_ids: tuple[str, ...]
+
+
 class TokenOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What `token issue` asks for; seconds."""
 
@@ -57,6 +71,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     uid: int | None
     issued_by: int
     expires_at: float | None  # None: as long as the connection that holds it
+    unclaimed: bool = False  # a restart has cut it off from that connection
     token: str | None = None
 
 

@@ -27,6 +27,7 @@ from broker.server.sockets import peer_uid, tcp_listener_owner
 SYSTEM_SOCKET = "/run/credbroker/broker.sock"
 DAEMON_ACCOUNT = "credbroker"
 PATIENCE = 60.0
+MOMENT = 1.0
 LONGEST_ANSWER = 8 << 20
 LONGEST_TOKEN = 4096
 # What a worker's command is told for a 401, whose own words are for programs.
@@ -60,15 +61,15 @@ class Client:
 
     def get(self, path: str, kind: type[_T]) -> _T:
         """GET, decoded as `kind`. Raises NoDaemon, or the error that the daemon answered."""
-        return _decoded(self._ask("GET", path), kind)
+        return decoded(self._ask("GET", path), kind)
 
     def post(self, path: str, order: object, kind: type[_T]) -> _T:
         """POST a value, decoded as `kind`."""
-        return _decoded(self._ask("POST", path, msgspec.json.encode(order)), kind)
+        return decoded(self._ask("POST", path, msgspec.json.encode(order)), kind)
 
     def delete(self, path: str, kind: type[_T]) -> _T:
         """DELETE, decoded as `kind`."""
-        return _decoded(self._ask("DELETE", path), kind)
+        return decoded(self._ask("DELETE", path), kind)
 
     def lease(self, name: str) -> dict[str, str]:
         """A lease as environment variables and `expires_at`."""
@@ -80,24 +81,15 @@ class Client:
 
     def knock(self) -> None:
         """Raises NoDaemon, with the reason alone, unless a daemon that may be trusted listens there."""
-        self._connect().close()
-
-    @contextlib.contextmanager
-    def held(self, order: api.WorkerOrder) -> Iterator[tuple[api.Worker, int]]:
-        """A worker whose tokens live until this context ends, and the descriptor that tells the daemon's end."""
-        with contextlib.closing(self._connect()) as connection:
-            response = _exchange(connection, "POST", "/worker", msgspec.json.encode(order))
-            worker = _decoded(response.readline(), api.Worker)
-            check_port(worker)
-            assert connection.sock is not None
-            yield worker, connection.sock.fileno()
+        self.connect().close()
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        with contextlib.closing(self._connect()) as connection:
-            return _exchange(connection, method, path, body).read(LONGEST_ANSWER)
+        with contextlib.closing(self.connect()) as connection:
+            return exchange(connection, method, path, body).read(LONGEST_ANSWER)
 
-    def _connect(self) -> "_Connection":
-        connection = _Connection(self.path, self._patience)
+    def connect(self) -> "Connection":
+        """A connection to a daemon that may be trusted. Raises NoDaemon."""
+        connection = Connection(self.path, self._patience)
         try:
             connection.connect()
         except OSError as error:
@@ -111,7 +103,7 @@ class Client:
         return connection
 
 
-class _Connection(http.client.HTTPConnection):
+class Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: str, patience: float) -> None:
@@ -119,6 +111,7 @@ class _Connection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
+        """Raises OSError."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
@@ -159,11 +152,11 @@ def trusted() -> frozenset[int]:
     return frozenset({0, os.geteuid()})
 
 
-def check_port(worker: api.Worker) -> None:
+def check_port(host: str, port: int) -> None:
     """Raises NoDaemon where somebody else holds the worker port that the daemon named."""
-    owner = tcp_listener_owner(Address(worker.host, worker.port))
+    owner = tcp_listener_owner(Address(host, port))
     if owner is not None and owner not in trusted():
-        raise Untrusted(f"port {worker.port} is held by {_stranger(owner)}: nothing was sent")
+        raise Untrusted(f"port {port} is held by {_stranger(owner)}: nothing was sent")
 
 
 def quoted(name: str) -> str:
@@ -189,7 +182,7 @@ class WorkerPlane(msgspec.Struct, frozen=True):
         while True:
             status, body = self._ask(f"/env/{quoted(name)}")
             if status == http.client.OK:
-                return _decoded(body, dict[str, str])
+                return decoded(body, dict[str, str])
             error = _problem(status, _OVER if status == http.client.UNAUTHORIZED else body)
             if error.code != "NotReady" or time.monotonic() > until:
                 raise error
@@ -214,15 +207,21 @@ def as_worker(environ: Mapping[str, str]) -> WorkerPlane | None:
     return WorkerPlane(where.hostname or "", where.port or 80, token)
 
 
-def _exchange(connection: _Connection, method: str, path: str, body: bytes | None) -> http.client.HTTPResponse:
+def exchange(connection: Connection, method: str, path: str, body: bytes | None) -> http.client.HTTPResponse:
+    """One question and the head of its answer. Raises NoDaemon, or the error that the daemon answered."""
     try:
         connection.request(method, path, body)
         response = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         raise NoDaemon(f"the daemon did not answer: {_reason(error)}") from None
     if response.status >= http.client.BAD_REQUEST:
-        raise _problem(response.status, response.read(LONGEST_ANSWER))
+        raise problem_of(response)
     return response
+
+
+def problem_of(response: http.client.HTTPResponse) -> BrokerError:
+    """The error that the daemon answered with."""
+    return _problem(response.status, response.read(LONGEST_ANSWER))
 
 
 def _reason(error: OSError | http.client.HTTPException) -> str:
@@ -246,7 +245,8 @@ def _problem(status: int, body: bytes) -> BrokerError:
     return error
 
 
-def _decoded(body: bytes, kind: type[_T]) -> _T:
+def decoded(body: bytes, kind: type[_T]) -> _T:
+    """What the daemon answered. Raises BrokerError."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError:

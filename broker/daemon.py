@@ -39,6 +39,7 @@ from broker.server.clerk import Clerk, Facts
 from broker.server.control import Control
 from broker.server.directory import Directory
 from broker.server.issuer import Issuer
+from broker.server.kept_tokens import KeptTokens
 from broker.server.reception import Reception
 from broker.server.rights import Rights
 from broker.server.worker import Plane
@@ -62,7 +63,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     runtime_dir: str
     config_path: Path | None = None
     handed: Mapping[str, tuple[socket.socket, ...]] = {}
-    audited: bool = True  # not for the broker of one `exec`, whose user is the only one there is
+    lasting: bool = True  # the broker of one `exec` is not: its user is the only one, and nothing outlives it
 
 
 class Daemon:
@@ -73,7 +74,7 @@ class Daemon:
         self.config = start.config
         self.metrics = Metrics()
         listeners = [self.metrics.listen, logs.listen]
-        if start.audited:
+        if start.lasting:
             file = self.config.daemon.audit_file
             listeners.append(Audit(to_file(file) if file else logs.audit_to_log()).listen)
         self._note = Ledger(*listeners).note
@@ -92,6 +93,7 @@ class Daemon:
             stack.callback(self._attestor.close)
             listeners = self._open_sockets(stack)
             self._compose()
+            stack.callback(self._kept.close)
             stack.push_async_callback(self._pool.close)
             stack.push_async_callback(self.rounds.close)
             stack.callback(self._directory.close)
@@ -117,9 +119,10 @@ class Daemon:
         async with asyncio.TaskGroup() as loops:
             rounds = loops.create_task(self.rounds.run())
             ticking = loops.create_task(self._tick())
+            keeping = loops.create_task(self._kept.run())
             await self._stopped.wait()
-            rounds.cancel()
-            ticking.cancel()
+            for loop in (rounds, ticking, keeping):
+                loop.cancel()
 
     @property
     def stopping(self) -> bool:
@@ -183,6 +186,12 @@ class Daemon:
             note=self._note,
             clock=clock,
         )
+        folder = Path(self._start.runtime_dir) if self._start.lasting else None
+        self._kept = KeptTokens.of(tokens, folder, self.socket_path, self._note, clock)
+        self._issuer.adopt(book)
+        self._receive(tokens)
+
+    def _receive(self, tokens: WorkerTokens) -> None:
         reception = Reception(
             desk=self.desk,
             tokens=tokens,
@@ -219,7 +228,7 @@ class Daemon:
             server = await loop.create_server(self._plane.connection, sock=listener, backlog=BACKLOG)
             self._servers.append(server)
             stack.callback(server.close)
-        control = Control(self._clerk, self._issuer)
+        control = Control(self._clerk, self._issuer, self._kept.flush)
         for app, ours in ((control.socket_app(), listeners.control), (control.admin_app(), listeners.admin)):
             runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
             await runner.setup()

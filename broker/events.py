@@ -96,10 +96,13 @@ class TokenIssued(msgspec.Struct, frozen=True):
 
 
 class TokenRevoked(msgspec.Struct, frozen=True):
-    """A worker token ends; `why` is "revoked", "expired" or "closed"."""
+    """A worker token ends; `why` is "revoked" (by a user), "expired", "closed" or "caller-gone" (from a reload on)."""
 
     token_id: str
     why: str
+    caller: str
+    uid: int | None = None
+    by_uid: int | None = None
 
 
 class AskRefused(msgspec.Struct, frozen=True):
@@ -119,6 +122,27 @@ class Reloaded(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
+class TokensDropped(msgspec.Struct, frozen=True):
+    """The digests that a restart should have left were not believed, or could not be read: nobody has a token yet."""
+
+    why: str
+
+
+class WriteFailed(msgspec.Struct, frozen=True):
+    """One of the daemon's own files, "audit" or "tokens", cannot be written; it serves on. `first` of a row of them."""
+
+    file: str
+    why: str
+    first: bool
+
+
+class WriteHealed(msgspec.Struct, frozen=True):
+    """It can be written again, after so many failures."""
+
+    file: str
+    failures: int
+
+
 Event = (
     LeaseMinted
     | OlderLease
@@ -133,4 +157,7 @@ Event = (
     | TokenRevoked
     | AskRefused
     | Reloaded
+    | TokensDropped
+    | WriteFailed
+    | WriteHealed
 )

@@ -14,6 +14,9 @@ from broker.events import (
     MintFailed,
     OlderLease,
     Reloaded,
+    TokensDropped,
+    WriteFailed,
+    WriteHealed,
 )
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -78,6 +81,19 @@ def listen(event: Event) -> None:
             log.info("configuration reloaded", generation=event.generation[:12])
         case Reloaded():
             log.error("reload refused, nothing changed", mistakes=event.error)
+        case _:
+            _of_files(event)
+
+
+def _of_files(event: Event) -> None:
+    log = structlog.get_logger()
+    match event:
+        case TokensDropped():
+            log.warning("worker tokens were not taken over from before the restart", why=event.why)
+        case WriteFailed(first=True):
+            log.error("a file cannot be written; serving goes on", file=event.file, why=event.why)
+        case WriteHealed():
+            log.warning("a file is written again", file=event.file, failures=event.failures)
         case _:
             pass
 

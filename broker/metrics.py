@@ -17,6 +17,7 @@ from broker.events import (
     RequestDenied,
     StaleServed,
     UpstreamAsked,
+    WriteFailed,
 )
 from broker.keeper import Keeper
 
@@ -62,7 +63,7 @@ class Metrics:
         self._stale: Counter[str] = Counter()
         self._denied: Counter[str] = Counter()
         self._upstream: Counter[tuple[str, str]] = Counter()
-        self._refreshed: dict[str, float] = {}
+        self._unwritten: Counter[str] = Counter()
         self._restarts = 0
         self._skew: float | None = None
 
@@ -87,6 +88,8 @@ class Metrics:
                 self._upstream[event.source, event.code] += 1
             case MinterLost():
                 self._restarts += 1
+            case WriteFailed():
+                self._unwritten[event.file] += 1
             case _:
                 pass
 
@@ -131,6 +134,7 @@ class Metrics:
         yield count("stale_served", "Leases handed out while their refresh fails.", ["credential"], self._stale)
         yield count("denied", "Requests refused, by our reason.", ["reason"], self._denied)
         yield count("upstream_calls", "Mints asked of a source.", ["source", "code"], self._upstream)
+        yield count("write_failures", "Writes of the audit or of token digests that failed.", ["file"], self._unwritten)
         yield Count(PREFIX + "minter_restarts", "Minters lost while they were asked.", value=self._restarts)
         yield Gauge(PREFIX + "event_loop_lag_seconds", "How late the loop's last tick was.", value=self.lag)
         if self._skew is not None:

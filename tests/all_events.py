@@ -14,7 +14,10 @@ from broker.events import (
     StaleServed,
     TokenIssued,
     TokenRevoked,
+    TokensDropped,
     UpstreamAsked,
+    WriteFailed,
+    WriteHealed,
 )
 from broker.model import Facts
 from tests.leaping import EPOCH
@@ -26,7 +29,7 @@ HANDED = LeaseHanded("trainer", "token", 1000, "t1", "train", "arn", 3, EPOCH + 
 DENIED = RequestDenied("not-granted", 403, "request-1", uid=1000)
 ISSUED = TokenIssued("t1", "trainer", 1000, EPOCH + 60, 0)
 HELD = TokenIssued("t2", "trainer", None, None, 0)
-REVOKED = TokenRevoked("t1", "expired")
+REVOKED = TokenRevoked("t1", "expired", "trainer", 1000)
 RELOADED = Reloaded("0123456789abcdef")
 BROKEN = Reloaded("0123456789abcdef", error="a.toml:1: is wrong")
 EVICTED = LeaseEvicted("train", 3)
@@ -49,4 +52,7 @@ EVENTS: tuple[Event, ...] = (
     UpstreamAsked("aws-assume-role", "ok"),
     MinterLost("deadline"),
     ASK_REFUSED,
+    TokensDropped("it is damaged"),
+    WriteFailed("audit", "No space left on device", first=True),
+    WriteHealed("audit", 3),
 )

@@ -64,12 +64,13 @@ ARROWS: dict[str, set[str]] = {
     "server.sockets": SHAPE | {"callers"},
     "server": DECISIONS
     | {"callers", "control_api", "desk", "dialects", "head", "ledger", "metrics", "origin", "rounds"}
-    | {"server.sockets", "status", "waiting"},
+    | {"server.sockets", "state", "status", "waiting"},
     # The worker's and the command line's side.
     "worker_env": SHAPE | {"dialects"},
     "identity": {"worker_env"},
     "control_client": SHAPE | {"control_api", "server.sockets"},
     "doctor": SHAPE | {"control_api", "control_client", "server.sockets", "worker_env"},
+    "hold": {"control_api", "control_client", "errors"},
     "files": PURE | {"control_client"},
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.
@@ -78,7 +79,7 @@ ARROWS: dict[str, set[str]] = {
     | {"metrics", "minter.client", "minter.frames", "process", "rounds", "server", "server.sockets", "sources"}
     | {"state", "status", "waiting", "worker_env"},
     "cli": SHAPE
-    | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "identity", "logs"}
+    | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
     | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"},
 }
 

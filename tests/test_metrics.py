@@ -14,7 +14,7 @@ from tests.all_events import EVENTS, MINTED
 from tests.leaping import EPOCH, START
 from tests.made import a_book, a_minted, a_role, keys
 
-# The names of the contract, each with its labels.
+# The names of the contract, each with its labels, and that of failing writes.
 CONTRACT = {
     "requests_total": {"dialect", "code"},
     "lease_expiry_timestamp_seconds": {"credential"},
@@ -30,6 +30,7 @@ CONTRACT = {
     "event_loop_lag_seconds": set[str](),
     "minter_restarts_total": set[str](),
     "upstream_calls_total": {"source", "code"},
+    "write_failures_total": {"file"},
 }
 
 

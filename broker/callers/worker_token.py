@@ -1,11 +1,13 @@
 """Worker tokens: the broker's own short secrets, of which only the SHA-256 digests are kept.
 
 A pure table: time comes in, no clock is read. `now` and `ends` are on the boot clock, `wall` and `expires_at` since the
-epoch; a token that lives as long as the connection that holds it ends at infinity.
+epoch; a token that lives as long as the connection that holds it ends at infinity. A restart of the daemon ends all
+connections, so such a token then has CLAIM seconds to be claimed by a new one.
 """
 
 import hashlib
 import heapq
+import math
 import secrets
 from collections import Counter
 from collections.abc import Container, Iterable
@@ -23,6 +25,8 @@ HEADER_PREFIX = "cbw_"
 PATH_PREFIX = "cbp_"
 LENGTH = 47  # a prefix and 43 URL-safe characters, which are 32 random bytes
 
+CLAIM = 30.0
+
 _PREFIX: dict[Purpose, str] = {"header": HEADER_PREFIX, "path": PATH_PREFIX}
 _RANDOM_BYTES = 32
 _ID_BYTES = 6
@@ -39,6 +43,7 @@ class TokenOrder(msgspec.Struct, frozen=True, kw_only=True):
     ttl: float
     issued_by: int
     held: bool = False  # revoked when the control connection that asked for it ends
+    beside: str | None = None  # the id of the held token that it is claimed with
 
 
 class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +58,12 @@ class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
     began: float
     ends: float
     held: bool = False
+    beside: str | None = None
+
+    @property
+    def unclaimed(self) -> bool:
+        """Whether a restart has cut it off from the connection that held it."""
+        return self.held and self.ends < math.inf
 
     def fits(self, attested: int | None, *, attesting: bool) -> bool:
         """Whether the connection that shows it may be of the uid it is bound to.
@@ -63,7 +74,7 @@ class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
         return self.caller.uid is None or not attesting or attested == self.caller.uid
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True, array_like=True):
     """A live token as it survives a restart of the daemon."""
 
     digest: bytes
@@ -76,9 +87,10 @@ class WorkerTokens:
     What is secret is never compared: a dict look-up by digest takes as long whatever was guessed.
     """
 
-    __slots__ = ("_by_digest", "_digests", "_ended", "_ends", "_issued", "_most", "_most_per_issuer")
+    __slots__ = ("_by_digest", "_digests", "_ended", "_ends", "_issued", "_most", "_most_per_issuer", "changes")
 
     def __init__(self, *, most: int = 100_000, most_per_issuer: int = 25_000) -> None:
+        self.changes = 0  # goes up with every token that comes or goes
         self._by_digest: dict[bytes, TokenEntry] = {}  # in the order of issue
         self._digests: dict[str, bytes] = {}  # by id
         self._ends: list[tuple[float, str]] = []  # a heap; ids that are gone stay in it until they come up
@@ -107,6 +119,7 @@ class WorkerTokens:
             began=now,
             ends=now + order.ttl,
             held=order.held,
+            beside=order.beside,
         )
         self._keep(_digest(text), entry)
         return Secret(text), entry
@@ -131,6 +144,7 @@ class WorkerTokens:
         if digest is None:
             return None
         entry = self._by_digest.pop(digest)
+        self.changes += 1
         self._issued[entry.issued_by] -= 1
         if not self._issued[entry.issued_by]:
             del self._issued[entry.issued_by]
@@ -155,16 +169,42 @@ class WorkerTokens:
 
     def dump(self) -> tuple[Kept, ...]:
         """Digests and entries, to be kept over a restart."""
-        return tuple(Kept(digest, entry) for digest, entry in self._by_digest.items())
+        return tuple(map(Kept, self._by_digest.keys(), self._by_digest.values()))
 
-    def load(self, kept: Iterable[Kept], now: float) -> None:
-        """Take back what a restart left; not what has expired, or was issued in another boot."""
+    def load(self, kept: Iterable[Kept], now: float, wall: float) -> None:
+        """Take back what a restart left; not what has expired by either clock, or was issued in another boot.
+
+        Held tokens are good until `now` + CLAIM, unless somebody claims them.
+        """
         for token in kept:
-            if token.entry.began <= now < token.entry.ends and len(self) < self._most:
-                self._keep(token.digest, token.entry)
+            entry = token.entry
+            if not (entry.began <= now < entry.ends and wall < entry.expires_at and len(self) < self._most):
+                continue
+            if entry.held:
+                entry = msgspec.structs.replace(entry, ends=now + CLAIM, expires_at=wall + CLAIM)
+            self._keep(token.digest, entry)
+
+    def claim(self, text: str, now: float, claimant: int) -> tuple[TokenEntry, ...]:
+        """A new connection of the uid that they were issued by holds this token, and those beside it, from now on.
+
+        Raises Refused: 404 where there is nothing for this uid to claim, 409 where a connection holds them.
+        """
+        found = self.find(text, "header", now)
+        if found is None or not found.held or found.issued_by != claimant:
+            raise Refused(404, "NotFound", "there is no such token to claim: start the command by credbroker again")
+        if not found.unclaimed:
+            raise Refused(409, "Held", "another connection holds this token")
+        both = [entry for entry in self.list() if found.id in {entry.id, entry.beside}]
+        return tuple(self._hold(entry) for entry in both)
+
+    def _hold(self, entry: TokenEntry) -> TokenEntry:
+        held = msgspec.structs.replace(entry, ends=math.inf, expires_at=math.inf)
+        self._keep(self._digests[entry.id], held)
+        return held
 
     def _keep(self, digest: bytes, entry: TokenEntry) -> None:
         self.revoke(entry.id)
+        self.changes += 1
         self._by_digest[digest] = entry
         self._digests[entry.id] = digest
         self._issued[entry.issued_by] += 1
@@ -175,8 +215,9 @@ class WorkerTokens:
 
     def _sweep(self, now: float) -> None:
         while self._ends and self._ends[0][0] <= now:
-            entry = self.revoke(heapq.heappop(self._ends)[1])
-            if entry is not None:
+            entry = self.entry(heapq.heappop(self._ends)[1])
+            if entry is not None and entry.ends <= now:  # it may have been claimed since this was noted
+                self.revoke(entry.id)
                 self._ended.append(entry)
 
     def _make_room(self, issuer: int, now: float) -> None:

@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from broker.cli.workspace import workspace
 from broker.control_client import Client, UnknownHere, Untrusted, WorkerPlane, candidates
 from broker.errors import BrokerError, NoDaemon
 from broker.files import FreshFile, lay_out, next_look
+from broker.hold import PATIENCE, Hold
 from broker.process import Inherited
 from broker.worker_env import applied, contents, unwrapped, warnings
 
@@ -30,11 +32,10 @@ START_PATIENCE = 30.0
 
 
 class Engaged(NamedTuple):
-    """A worker's tokens, and the daemon that gave them: `alive` tells its end, `begun` tells it that CMD is there."""
+    """A worker's tokens, held, and the daemon that gave them: `begun` tells it that CMD is there."""
 
     client: Client
-    worker: api.Worker
-    alive: int
+    hold: Hold
     begun: Callable[[], None]
 
 
@@ -69,7 +70,7 @@ def command(inherited: Inherited, /, cmd: tuple[str, ...], explicit: str | None,
     run_command.look_up(cmd[0], os.environ)  # before anybody is asked for a code
     relay = run_command.Relay()
     with workspace() as space, _engaged(space.folder, making, explicit, config) as engaged:
-        worker = engaged.worker
+        worker = engaged.hold.worker
         settle(engaged.client, worker, making)
         changes = environment(worker, making, space.folder, fresh_token(worker, making), kept_fresh=True)
         lay_out(changes.folders, contents(changes))
@@ -83,22 +84,53 @@ def command(inherited: Inherited, /, cmd: tuple[str, ...], explicit: str | None,
         space.holds(running.pid)
         relay.to(running)
         engaged.begun()
-        _await(running, file, engaged.alive)
+        _await(running, file, engaged.hold)
         space.close()
         return running.status()
 
 
-def _await(running: run_command.Running, file: "TokenFile | None", alive: int) -> None:
-    """Until the command has ended, keep its file fresh and watch the daemon."""
+def _await(running: run_command.Running, file: "TokenFile | None", hold: Hold) -> None:
+    """Until the command has ended, keep its file fresh and its tokens held."""
+    watcher = Watcher(hold)
+    due = time.monotonic()
+    while True:
+        if file and time.monotonic() >= due and hold.pause is None:  # a daemon that is away has nothing new
+            due = time.monotonic() + file.refresh()
+        pauses = [hold.pause, max(due - time.monotonic(), 0.0) if file and hold.pause is None else None]
+        ready = _ready(running.pidfd, hold.fileno(), min((one for one in pauses if one is not None), default=None))
+        if running.pidfd in ready:
+            return
+        if hold.fileno() in ready or hold.pause is not None:
+            watcher.look()
+
+
+def _ready(command: int, daemon: int | None, pause: float | None) -> set[int]:
+    """Which of the two has something to say, within so many seconds."""
     watching = select.poll()
-    watching.register(running.pidfd, select.POLLIN)
-    watching.register(alive, select.POLLIN | select.POLLHUP)
-    pause = file.refresh() if file else None
-    while running.pidfd not in (ready := {number for number, _ in watching.poll(pause and pause * 1000)}):
-        if alive in ready:
-            watching.unregister(alive)
-            warn("the daemon has ended, and with it this command's credentials")
-        pause = file.refresh() if file else None
+    watching.register(command, select.POLLIN)
+    if daemon is not None:
+        watching.register(daemon, select.POLLIN)
+    return {number for number, _ in watching.poll(None if pause is None else pause * 1000 + 1)}
+
+
+class Watcher:
+    """Tells the user what becomes of the tokens: nothing, as long as a restart of the daemon is quick."""
+
+    def __init__(self, hold: Hold) -> None:
+        self._hold = hold
+        self._told = False
+
+    def look(self) -> None:
+        """Look, and say what is new."""
+        self._hold.look()
+        if self._hold.over:
+            warn(f"{self._hold.over}; this command's credentials are over")
+        elif self._hold.lost_for > PATIENCE and not self._told:
+            self._told = True
+            warn("the daemon has ended, and with it this command's credentials, unless it comes back")
+        elif self._told and not self._hold.lost_for:
+            self._told = False
+            say("the daemon is back, and with it this command's credentials")
 
 
 @contextlib.contextmanager
@@ -109,20 +141,20 @@ def _engaged(folder: str, making: Making, explicit: str | None, config: str | No
         for path in () if config else candidates(explicit, os.environ, configured_socket()):
             client, named = Client(path), bool(explicit or os.environ.get("CREDBROKER_SOCKET"))
             try:
-                worker, alive = stack.enter_context(client.held(order))
+                hold = stack.enter_context(contextlib.closing(Hold.engage(client, order)))
             except (NoDaemon, UnknownHere) as error:
                 if named:
                     raise
                 if isinstance(error, Untrusted):
                     warn(error.advice)
                 continue
-            say(f"caller {worker.caller} of the daemon at {path}")
-            yield Engaged(client, worker, alive, lambda: None)
+            say(f"caller {hold.worker.caller} of the daemon at {path}")
+            yield Engaged(client, hold, lambda: None)
             return
         client, begun = stack.enter_context(_embedded(folder, config))
-        worker, alive = stack.enter_context(client.held(order))
-        say(f"caller {worker.caller} of a broker for this command alone")
-        yield Engaged(client, worker, alive, begun)
+        hold = stack.enter_context(contextlib.closing(Hold.engage(client, order, claims=False)))
+        say(f"caller {hold.worker.caller} of a broker for this command alone")
+        yield Engaged(client, hold, begun)
 
 
 @contextlib.contextmanager

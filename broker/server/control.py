@@ -27,11 +27,12 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Control:
-    """The control API's routes over a Clerk."""
+    """The control API's routes over a Clerk. `kept` returns once what has changed of tokens survives a restart."""
 
-    def __init__(self, clerk: Clerk, issuer: Issuer) -> None:
+    def __init__(self, clerk: Clerk, issuer: Issuer, kept: Callable[[], Awaitable[None]]) -> None:
         self._clerk = clerk
         self._issuer = issuer
+        self._kept = kept
 
     def socket_app(self) -> web.Application:
         """The application on the Unix socket."""
@@ -43,6 +44,7 @@ class Control:
                 web.get("/readyz", self._ready_by_name),
                 web.get("/lease/{name}", self._lease),
                 web.post("/worker", self._worker),
+                web.post("/worker/claim", self._claim),
                 web.post("/tokens", self._issue),
                 web.get("/tokens", self._tokens),
                 web.delete("/tokens/{id}", self._revoke),
@@ -86,7 +88,9 @@ class Control:
         return _json(self._issuer.issue(account, order, bound), 201)
 
     async def _revoke(self, request: web.Request) -> web.Response:
-        return _json(self._issuer.revoke(await self._asking(request), request.match_info["id"]))
+        revoked = self._issuer.revoke(await self._asking(request), request.match_info["id"])
+        await self._kept()  # a daemon that is killed now must not know it again after its restart
+        return _json(revoked)
 
     async def _reload(self, request: web.Request) -> web.Response:
         generation = self._clerk.reload(await self._asking(request))
@@ -121,16 +125,33 @@ class Control:
     async def _worker(self, request: web.Request) -> web.StreamResponse:
         """A worker's tokens and all that its environment needs. Held ones end when this connection does."""
         account, order = await self._asking(request), await _body(request, api.WorkerOrder)
-        worker = self._issuer.engage(account, order)
         if not order.hold:
-            return _json(worker, 201)
+            return _json(self._issuer.engage(account, order), 201)
+        self._not_stopping()
+        worker = self._issuer.engage(account, order)
+        return await self._hold(request, worker, worker.token_ids)
+
+    async def _claim(self, request: web.Request) -> web.StreamResponse:
+        """After a restart: a worker's tokens are held by this connection from now on."""
+        account, order = await self._asking(request), await _body(request, api.ClaimOrder)
+        self._not_stopping()
+        claimed = self._issuer.claim(account, order)
+        return await self._hold(request, claimed, claimed.token_ids)
+
+    def _not_stopping(self) -> None:
+        if self._clerk.stopping.is_set():
+            raise NotReady("the daemon is stopping; ask the next one", retry_after=1.0)
+
+    async def _hold(self, request: web.Request, told: msgspec.Struct, token_ids: tuple[str, ...]) -> web.StreamResponse:
+        """Tell it, then hold the tokens until either end closes; those that we leave behind wait to be claimed."""
+        response = web.StreamResponse(headers={"Content-Type": "application/json", **_NO_STORE})
         try:
-            response = web.StreamResponse(headers={"Content-Type": "application/json", **_NO_STORE})
             await response.prepare(request)
-            await response.write(msgspec.json.encode(worker) + b"\n")
+            await response.write(msgspec.json.encode(told) + b"\n")
             await self._clerk.stopping.wait()
         finally:
-            self._issuer.dismiss(worker)
+            if not self._clerk.stopping.is_set():
+                self._issuer.dismiss(token_ids)
         return response
 
     async def _ready(self, _: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ import msgspec
 from broker import control_api as api
 from broker.callers import match
 from broker.callers.accounts import Account
-from broker.callers.worker_token import Purpose, TokenEntry, TokenOrder, WorkerTokens
+from broker.callers.worker_token import TokenEntry, TokenOrder, WorkerTokens
 from broker.errors import Refused
 from broker.events import TokenIssued, TokenRevoked
 from broker.model import Caller, CallerFacts
@@ -47,9 +47,10 @@ class Issuer:
         unknown = sorted(set(order.use) - {one.name for one in granted})
         if unknown:
             raise Refused(403, "AccessDenied", f"not granted to {caller.name}: {', '.join(unknown)}")
-        ttl = FOR_EVER if order.hold else order.ttl
-        header, in_header = self._make(account, caller, "header", ttl, held=order.hold)
-        path, in_path = self._make(account, caller, "path", ttl, held=order.hold)
+        ttl = FOR_EVER if order.hold else min(order.ttl, LONGEST_TTL)
+        first = TokenOrder(caller=caller, purpose="header", ttl=ttl, issued_by=account.uid, held=order.hold)
+        header, in_header = self._make(first)
+        path, in_path = self._make(msgspec.structs.replace(first, purpose="path", beside=in_header.id))
         host, port = self._where()
         return api.Worker(
             caller=caller.name,
@@ -61,10 +62,16 @@ class Issuer:
             token_ids=(in_header.id, in_path.id),
         )
 
-    def dismiss(self, worker: api.Worker) -> None:
-        """The connection that held a worker's tokens is gone, and so are they."""
-        for token_id in worker.token_ids:
-            self._end(token_id, "closed")
+    def claim(self, account: Account, order: api.ClaimOrder) -> api.Claimed:
+        """The tokens of a worker that a restart has cut off from the connection that held them."""
+        entries = self._tokens.claim(order.token, self._clock.now(), account.uid)
+        host, port = self._where()
+        return api.Claimed(host=host, port=port, token_ids=tuple(entry.id for entry in entries))
+
+    def dismiss(self, token_ids: tuple[str, ...]) -> None:
+        """The connection that held these tokens is gone, and so are they."""
+        for token_id in token_ids:
+            self._end(token_id, "closed", None)
 
     def issue(self, account: Account, order: api.TokenOrder, bound: Account | None) -> api.Token:
         """One worker token, bound to a uid where one is named, and for mere members to their own."""
@@ -77,8 +84,8 @@ class Issuer:
             raise Refused(403, "AccessDenied", "only its issuers and operators may bind a token to another uid")
         facts = match.facts_for(entry, bound)
         caller = Caller(matches=(facts,), how="token", uid=bound.uid if bound else None)
-        purpose = order.purpose
-        token, made = self._make(account, caller, purpose, order.ttl, held=False)
+        ttl = min(order.ttl, LONGEST_TTL)
+        token, made = self._make(TokenOrder(caller=caller, purpose=order.purpose, ttl=ttl, issued_by=account.uid))
         return msgspec.structs.replace(_listed(made), token=token.open())
 
     def seen_by(self, account: Account) -> tuple[api.Token, ...]:
@@ -95,18 +102,18 @@ class Issuer:
         entry = self._tokens.entry(token_id)
         if entry is None or not _names(entry) <= self._rights.seen_by(account).keys():
             raise Refused(404, "NotFound", "no token of that id that you may see: credbroker token list has them")
-        self._end(token_id, "revoked")
+        self._end(token_id, "revoked", account.uid)
         return _listed(entry)
 
     def expire(self) -> None:
         """End the tokens that have reached their time."""
         for entry in self._tokens.expire(self._clock.now()):
-            self._note(TokenRevoked(entry.id, "expired"))
+            self._note(_revoked(entry, "closed" if entry.held else "expired"))
 
     def adopt(self, book: Book) -> None:
         """A new generation: tokens of callers that it does not have end."""
         for entry in self._tokens.adopt(book.callers):
-            self._note(TokenRevoked(entry.id, "revoked"))
+            self._note(_revoked(entry, "caller-gone"))
 
     def _caller(self, account: Account, order: api.WorkerOrder) -> Caller:
         """Who the worker will be: the named caller, if the account may have its tokens, else all that it is."""
@@ -132,23 +139,19 @@ class Issuer:
         hint = f"; say --as {' or '.join(entry.name for entry in issues)}" if issues else ""
         raise Refused(403, "UnknownCaller", f"no caller in the configuration matches uid {account.uid}{hint}")
 
-    def _make(
-        self, account: Account, caller: Caller, purpose: Purpose, ttl: float, *, held: bool
-    ) -> tuple[Secret, TokenEntry]:
-        order = TokenOrder(
-            caller=caller,
-            purpose=purpose,
-            ttl=ttl if held else min(ttl, LONGEST_TTL),
-            issued_by=account.uid,
-            held=held,
-        )
+    def _make(self, order: TokenOrder) -> tuple[Secret, TokenEntry]:
         token, entry = self._tokens.issue(order, self._clock.now(), self._clock.wall())
-        self._note(TokenIssued(entry.id, caller.name, caller.uid, _ends(entry), account.uid))
+        self._note(TokenIssued(entry.id, order.caller.name, order.caller.uid, _ends(entry), order.issued_by))
         return token, entry
 
-    def _end(self, token_id: str, why: str) -> None:
-        if self._tokens.revoke(token_id) is not None:
-            self._note(TokenRevoked(token_id, why))
+    def _end(self, token_id: str, why: str, by_uid: int | None) -> None:
+        entry = self._tokens.revoke(token_id)
+        if entry is not None:
+            self._note(_revoked(entry, why, by_uid))
+
+
+def _revoked(entry: TokenEntry, why: str, by_uid: int | None = None) -> TokenRevoked:
+    return TokenRevoked(entry.id, why, entry.caller.name, entry.caller.uid, by_uid)
 
 
 def _names(entry: TokenEntry) -> set[str]:
@@ -156,7 +159,7 @@ def _names(entry: TokenEntry) -> set[str]:
 
 
 def _ends(entry: TokenEntry) -> float | None:
-    return None if entry.held else entry.expires_at
+    return None if entry.held and not entry.unclaimed else entry.expires_at
 
 
 def _listed(entry: TokenEntry) -> api.Token:
@@ -167,4 +170,5 @@ def _listed(entry: TokenEntry) -> api.Token:
         uid=entry.caller.uid,
         issued_by=entry.issued_by,
         expires_at=_ends(entry),
+        unclaimed=entry.unclaimed,
     )

@@ -8,7 +8,7 @@ import pytest
 
 from broker.callers.worker_token import Kept, WorkerTokens
 from broker.errors import Refused
-from tests.callers.tokens import a_caller, an_order, issued
+from tests.callers.tokens import WALL, a_caller, an_order, issued
 
 
 class TestRevoke:
@@ -129,7 +129,7 @@ class TestDumpAndLoad:
         before, after = WorkerTokens(), WorkerTokens()
         text, entry = issued(before)
         packed = msgspec.msgpack.encode(before.dump())
-        after.load(msgspec.msgpack.decode(packed, type=tuple[Kept, ...]), 30.0)
+        after.load(msgspec.msgpack.decode(packed, type=tuple[Kept, ...]), 30.0, WALL + 30.0)
 
         assert after.find(text, "header", 30.0) == entry
         assert after.expire(60.0) == (entry,)
@@ -139,7 +139,7 @@ class TestDumpAndLoad:
         before, after = WorkerTokens(), WorkerTokens()
         text, entry = issued(before, an_order(ttl=math.inf))
         packed = msgspec.msgpack.encode(before.dump())
-        after.load(msgspec.msgpack.decode(packed, type=tuple[Kept, ...]), 30.0)
+        after.load(msgspec.msgpack.decode(packed, type=tuple[Kept, ...]), 30.0, WALL + 30.0)
 
         assert after.find(text, "header", 1e9) == entry
 
@@ -148,7 +148,7 @@ class TestDumpAndLoad:
         """The boot clock begins anew with each boot."""
         before, after = WorkerTokens(), WorkerTokens()
         issued(before, an_order(ttl=50.0), now=10.0)
-        after.load(before.dump(), now)
+        after.load(before.dump(), now, WALL + now)
 
         assert len(after) == 0
 
@@ -156,7 +156,7 @@ class TestDumpAndLoad:
         """And counts once against its issuer."""
         tokens = WorkerTokens(most_per_issuer=2)
         issued(tokens)
-        tokens.load(tokens.dump() * 2, 1.0)
+        tokens.load(tokens.dump() * 2, 1.0, WALL + 1.0)
         issued(tokens)
 
         assert len(tokens) == 2
@@ -166,7 +166,7 @@ class TestDumpAndLoad:
         before, after = WorkerTokens(), WorkerTokens(most=3)
         for _ in range(5):
             issued(before)
-        after.load(before.dump(), 1.0)
+        after.load(before.dump(), 1.0, WALL + 1.0)
 
         assert len(after) == 3
         assert sys.getsizeof(after._ends) < 1000

@@ -1,5 +1,7 @@
 """Worker tokens as the tests order them."""
 
+from typing import Any
+
 from broker.callers.worker_token import Purpose, TokenEntry, TokenOrder, WorkerTokens
 from broker.model import Caller, CallerFacts
 
@@ -14,9 +16,9 @@ TRAINER = a_caller("trainer")
 
 
 def an_order(
-    caller: Caller = TRAINER, *, purpose: Purpose = "header", ttl: float = 60.0, issued_by: int = 1000
+    caller: Caller = TRAINER, *, purpose: Purpose = "header", ttl: float = 60.0, issued_by: int = 1000, **more: Any
 ) -> TokenOrder:
-    return TokenOrder(caller=caller, purpose=purpose, ttl=ttl, issued_by=issued_by)
+    return TokenOrder(caller=caller, purpose=purpose, ttl=ttl, issued_by=issued_by, **more)
 
 
 def issued(tokens: WorkerTokens, order: TokenOrder | None = None, now: float = 0.0) -> tuple[str, TokenEntry]:
