@@ -152,11 +152,11 @@ def trusted() -> frozenset[int]:
     return frozenset({0, os.geteuid()})
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(worker: api.Worker | api.Claimed) -> None:
     """Raises NoDaemon where somebody else holds the worker port that the daemon named."""
-    owner = tcp_listener_owner(Address(host, port))
+    owner = tcp_listener_owner(Address(worker.host, worker.port))
     if owner is not None and owner not in trusted():
-        raise Untrusted(f"port {port} is held by {_stranger(owner)}: nothing was sent")
+        raise Untrusted(f"port {worker.port} is held by {_stranger(owner)}: nothing was sent")
 
 
 def quoted(name: str) -> str:

@@ -63,7 +63,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     runtime_dir: str
     config_path: Path | None = None
     handed: Mapping[str, tuple[socket.socket, ...]] = {}
-    lasting: bool = True  # the broker of one `exec` is not: its user is the only one, and nothing outlives it
+    audited: bool = True  # not for the broker of one `exec`: its user is the only one there is, and nothing outlives it
 
 
 class Daemon:
@@ -74,7 +74,7 @@ class Daemon:
         self.config = start.config
         self.metrics = Metrics()
         listeners = [self.metrics.listen, logs.listen]
-        if start.lasting:
+        if start.audited:
             file = self.config.daemon.audit_file
             listeners.append(Audit(to_file(file) if file else logs.audit_to_log()).listen)
         self._note = Ledger(*listeners).note
@@ -186,9 +186,9 @@ class Daemon:
             note=self._note,
             clock=clock,
         )
-        folder = Path(self._start.runtime_dir) if self._start.lasting else None
+        folder = Path(self._start.runtime_dir) if self._start.audited else None
         self._kept = KeptTokens.of(tokens, folder, self.socket_path, self._note, clock)
-        self._issuer.adopt(book)
+        self._issuer.adopt(self.desk.book)
         self._receive(tokens)
 
     def _receive(self, tokens: WorkerTokens) -> None:

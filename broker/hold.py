@@ -40,7 +40,7 @@ class Hold:
         try:
             response = exchange(connection, "POST", "/worker", msgspec.json.encode(order))
             worker = decoded(response.readline(), api.Worker)
-            check_port(worker.host, worker.port)
+            check_port(worker)
         except BaseException:
             connection.close()
             raise
@@ -57,12 +57,17 @@ class Hold:
         """Seconds after which to look even if there is nothing to read; None for never."""
         if self.over or self._lost_at is None or self._asking:
             return None
-        return PAUSE if self.lost_for < PATIENCE else LONG_PAUSE
+        return LONG_PAUSE if self.long_lost else PAUSE
 
     @property
-    def lost_for(self) -> float:
-        """For how many seconds no daemon has held the tokens."""
-        return 0.0 if self._lost_at is None else time.monotonic() - self._lost_at
+    def lost(self) -> bool:
+        """Whether no daemon holds the tokens at present."""
+        return self._lost_at is not None
+
+    @property
+    def long_lost(self) -> bool:
+        """Whether that has been so for longer than a restart takes."""
+        return self._lost_at is not None and time.monotonic() - self._lost_at > PATIENCE
 
     def look(self) -> None:
         """One step: the connection has ended, a daemon may be there again, or has answered."""
@@ -120,7 +125,7 @@ class Hold:
             self.over = "the daemon was restarted, and does not know its tokens any more"
 
     def _check(self, claimed: api.Claimed) -> None:
-        check_port(claimed.host, claimed.port)
+        check_port(claimed)
         self._lost_at = None
         if (claimed.host, claimed.port) != (self.worker.host, self.worker.port):
             self.over = f"the daemon was restarted, and serves workers at {claimed.host}:{claimed.port} now"

@@ -135,7 +135,7 @@ class TestGood:
             return [*before, *[(await ask(daemon, "/aws/train", text))[0] for text in texts]]
 
         assert served(tmp_path, main, both) == [200, 200, 200, 401]
-        assert [event.why for event in noted if isinstance(event, TokenRevoked)] == ["revoked"]
+        assert [event.why for event in noted if isinstance(event, TokenRevoked)] == ["caller-gone"]
 
     def test_callers_are_matched_anew(self, tmp_path: Path):
         """Who was somebody may be nobody."""

@@ -106,7 +106,7 @@ def readable(hold: Hold) -> bool:
 class TestHeld:
     def test_nothing_is_to_be_looked_at(self, held: Hold):
         """As long as the daemon lives."""
-        assert (readable(held), held.pause, held.over, held.lost_for) == (False, None, None, 0.0)
+        assert (readable(held), held.pause, held.over, held.lost) == (False, None, None, False)
         assert held.worker == WORKER
 
     def test_a_daemon_that_is_not_there_is_told(self, daemon: Daemon):
@@ -141,7 +141,7 @@ class TestLost:
         monkeypatch.setattr("broker.hold.time.monotonic", lambda: began + hold.PATIENCE + 1)
 
         assert held.pause == LONG_PAUSE
-        assert held.lost_for > hold.PATIENCE
+        assert held.long_lost
 
     def test_a_broker_of_ones_own_does_not_come_back(self, daemon: Daemon):
         """It was there for this command alone."""
@@ -164,7 +164,7 @@ class TestClaimed:
         held.look()
 
         assert daemon.heard[1:] == [("/worker/claim", {"token": "cbw_x"})]
-        assert (readable(held), held.pause, held.over, held.lost_for) == (False, None, None, 0.0)
+        assert (readable(held), held.pause, held.over, held.lost) == (False, None, None, False)
 
     def test_one_that_is_stopping_is_not_the_next(self, daemon: Daemon, held: Hold):
         """The old one listens a moment longer than it holds."""
@@ -178,7 +178,7 @@ class TestClaimed:
         held.look()
         daemon.answer(CLAIMED)
         held.look()
-        assert (held.over, held.pause, held.lost_for) == (None, None, 0.0)
+        assert (held.over, held.pause, held.lost) == (None, None, False)
 
     def test_one_that_hangs_up_is_asked_again(self, daemon: Daemon, held: Hold):
         """It may have died over it."""
@@ -193,7 +193,7 @@ class TestClaimed:
         daemon.answer(CLAIMED)
         held.look()
 
-        assert held.lost_for == 0.0
+        assert not held.lost
 
     def test_one_that_does_not_know_the_token_ends_it(self, daemon: Daemon, held: Hold):
         """It took over nothing."""

@@ -45,7 +45,7 @@ def command(form: str, ttl: int, explicit: str | None, **how: Any) -> None:
     making, base = Making.from_options(**how), _base()
     client = daemon(explicit)
     worker = client.post("/worker", api.WorkerOrder(caller=making.caller, use=making.use, ttl=ttl), api.Worker)
-    check_port(worker.host, worker.port)
+    check_port(worker)
     folder = base / f"env-{int(time.time() + ttl)}-{worker.token_ids[0]}"
     changes = environment(worker, making, str(folder), fresh_token(worker, making), kept_fresh=False)
     lay_out(changes.folders, contents(changes))

@@ -24,7 +24,7 @@ from broker.cli.workspace import workspace
 from broker.control_client import Client, UnknownHere, Untrusted, WorkerPlane, candidates
 from broker.errors import BrokerError, NoDaemon
 from broker.files import FreshFile, lay_out, next_look
-from broker.hold import PATIENCE, Hold
+from broker.hold import Hold
 from broker.process import Inherited
 from broker.worker_env import applied, contents, unwrapped, warnings
 
@@ -125,10 +125,10 @@ class Watcher:
         self._hold.look()
         if self._hold.over:
             warn(f"{self._hold.over}; this command's credentials are over")
-        elif self._hold.lost_for > PATIENCE and not self._told:
+        elif self._hold.long_lost and not self._told:
             self._told = True
             warn("the daemon has ended, and with it this command's credentials, unless it comes back")
-        elif self._told and not self._hold.lost_for:
+        elif self._told and not self._hold.lost:
             self._told = False
             say("the daemon is back, and with it this command's credentials")
 

@@ -81,7 +81,7 @@ def prepare(config: str | None, private_folder: str | None) -> "Start":
         runtime_dir=private_folder or _runtime_folder(settings, os.environ),
         config_path=path,
         handed={} if private_folder else handed,
-        lasting=private_folder is None,
+        audited=private_folder is None,
     )
 
 

@@ -29,7 +29,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Control:
     """The control API's routes over a Clerk. `kept` returns once what has changed of tokens survives a restart."""
 
-    def __init__(self, clerk: Clerk, issuer: Issuer, kept: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, clerk: Clerk, issuer: Issuer, kept: Callable[[], Awaitable[None]] | None = None) -> None:
         self._clerk = clerk
         self._issuer = issuer
         self._kept = kept
@@ -89,7 +89,8 @@ class Control:
 
     async def _revoke(self, request: web.Request) -> web.Response:
         revoked = self._issuer.revoke(await self._asking(request), request.match_info["id"])
-        await self._kept()  # a daemon that is killed now must not know it again after its restart
+        if self._kept is not None:
+            await self._kept()  # a daemon that is killed now must not know it again after its restart
         return _json(revoked)
 
     async def _reload(self, request: web.Request) -> web.Response:
@@ -128,30 +129,28 @@ class Control:
         if not order.hold:
             return _json(self._issuer.engage(account, order), 201)
         self._not_stopping()
-        worker = self._issuer.engage(account, order)
-        return await self._hold(request, worker, worker.token_ids)
+        return await self._hold(request, self._issuer.engage(account, order))
 
     async def _claim(self, request: web.Request) -> web.StreamResponse:
         """After a restart: a worker's tokens are held by this connection from now on."""
         account, order = await self._asking(request), await _body(request, api.ClaimOrder)
         self._not_stopping()
-        claimed = self._issuer.claim(account, order)
-        return await self._hold(request, claimed, claimed.token_ids)
+        return await self._hold(request, self._issuer.claim(account, order))
 
     def _not_stopping(self) -> None:
         if self._clerk.stopping.is_set():
             raise NotReady("the daemon is stopping; ask the next one", retry_after=1.0)
 
-    async def _hold(self, request: web.Request, told: msgspec.Struct, token_ids: tuple[str, ...]) -> web.StreamResponse:
+    async def _hold(self, request: web.Request, worker: api.Worker | api.Claimed) -> web.StreamResponse:
         """Tell it, then hold the tokens until either end closes; those that we leave behind wait to be claimed."""
         response = web.StreamResponse(headers={"Content-Type": "application/json", **_NO_STORE})
         try:
             await response.prepare(request)
-            await response.write(msgspec.json.encode(told) + b"\n")
+            await response.write(msgspec.json.encode(worker) + b"\n")
             await self._clerk.stopping.wait()
         finally:
             if not self._clerk.stopping.is_set():
-                self._issuer.dismiss(token_ids)
+                self._issuer.dismiss(worker)
         return response
 
     async def _ready(self, _: web.Request) -> web.Response:

@@ -68,9 +68,9 @@ class Issuer:
         host, port = self._where()
         return api.Claimed(host=host, port=port, token_ids=tuple(entry.id for entry in entries))
 
-    def dismiss(self, token_ids: tuple[str, ...]) -> None:
-        """The connection that held these tokens is gone, and so are they."""
-        for token_id in token_ids:
+    def dismiss(self, worker: api.Worker | api.Claimed) -> None:
+        """The connection that held a worker's tokens is gone, and so are they."""
+        for token_id in worker.token_ids:
             self._end(token_id, "closed", None)
 
     def issue(self, account: Account, order: api.TokenOrder, bound: Account | None) -> api.Token:

@@ -94,12 +94,12 @@ class Newcomer:
         with (self.home / ".aws/config").open("a") as file:
             file.write(f"[{header}]\n{lines}\n")
 
-    def configure(self, text: str, *, daemon: str = "") -> Path:
-        """His configuration, on free ports, with a caller `me` that he is; found without being named."""
+    def configure(self, text: str, *, daemon: str = "", listen: str = "127.0.0.1:0") -> Path:
+        """His configuration, on free ports unless one is named, with a caller `me` that he is. It is found unnamed."""
         path = self.home / ".config/credbroker/config.toml"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.socket.parent.mkdir(exist_ok=True, mode=0o700)
-        settings = f'[daemon]\nlisten = ["127.0.0.1:0"]\nadmin = "127.0.0.1:0"\nsocket = "{self.socket}"\n{daemon}\n'
+        settings = f'[daemon]\nlisten = ["{listen}"]\nadmin = "127.0.0.1:0"\nsocket = "{self.socket}"\n{daemon}\n'
         path.write_text(settings + textwrap.dedent(text).replace("ME", f"uid = {os.getuid()}\nallow_root = true"))
         path.chmod(0o600)
         return path

@@ -1,5 +1,6 @@
 """How a command under `exec` ends: by its own, by a signal that came to us, or because we are no more."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from broker import control_api as api
 from broker.control_client import Client
 from tests.cli.newcomer import ONE_ROLE, TRAIN, Newcomer, until
+from tests.clients.stage import free_address
 from tests.fakes.sts import FakeSts, Fault
 
 # Says where it lives and what it has, then which signals it gets; ends at SIGTERM with status 7.
@@ -41,6 +43,16 @@ def start(*given):
     os.kill(os.getpid(), signal.{signal})
     return started(*given)
 run_command.start = start
+sys.argv[0] = "credbroker"
+main()
+"""
+
+# `credbroker` to which half a second is long.
+IMPATIENT = """
+import sys
+from broker import hold
+from broker.cli import main
+hold.PATIENCE = hold.LONG_PAUSE = 0.5
 sys.argv[0] = "credbroker"
 main()
 """
@@ -160,14 +172,18 @@ class TestKilled:
         assert not opens(command.url, command.token)
 
     def test_a_daemon_that_ends_is_told_and_the_command_goes_on(self, user: Newcomer, sts: FakeSts):
-        """It may be able to do without."""
-        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url))
-        with user.serving() as daemon, user.start("exec", "--", sys.executable, "-c", COMMAND) as process:
-            command = Started(process)
-            daemon.terminate()
-            daemon.wait()
+        """Once it has been away for longer than a restart takes; and that it is back."""
+        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url), listen=free_address())
+        impatient = [sys.executable, "-P", "-c", IMPATIENT, "exec", "--", sys.executable, "-c", COMMAND]
+        with contextlib.ExitStack() as stack:
+            with user.serving():
+                process = stack.enter_context(user.running(impatient))
+                command = Started(process)
             assert process.stderr is not None
             until(lambda: "the daemon has ended" in process.stderr.readline())
             assert alive(command.pid)
+            stack.enter_context(user.serving())
+            until(lambda: "the daemon is back" in process.stderr.readline())
+            until(lambda: opens(command.url, command.token))
             process.terminate()
             process.wait()

@@ -1,6 +1,7 @@
 """A worker's tokens over the control socket: those that are held end with their connection, however that ends."""
 
 import asyncio
+import contextlib
 import select
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from broker import control_api as api
 from broker.control_client import Client, UnknownHere
 from broker.events import TokenRevoked
+from broker.hold import Hold
 from tests.server.office import OpenOffice, at_counter
 from tests.server.plane import ALICE, STRANGER, until
 
@@ -35,19 +37,31 @@ async def in_thread(work: Callable[[], None]) -> None:
     await asyncio.get_running_loop().run_in_executor(None, work)
 
 
+def held(office: OpenOffice, order: api.WorkerOrder) -> "contextlib.closing[Hold]":
+    """Tokens held within a context."""
+    return contextlib.closing(Hold.engage(Client(office.path), order))
+
+
+def readable(hold: Hold, patience: float) -> bool:
+    """Whether the daemon says something, or its end, within so many seconds."""
+    number = hold.fileno()
+    assert number is not None
+    return bool(select.select([number], [], [], patience)[0])
+
+
 class TestHeld:
     def test_the_tokens_live_while_the_connection_does(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """And are gone as soon as it is closed."""
-        monkeypatch.setattr("broker.control_client.check_port", lambda _: None)
+        monkeypatch.setattr("broker.hold.check_port", lambda _: None)
 
         async def main(office: OpenOffice) -> tuple[list[int], list[str]]:
             office.asking = ALICE
             lived = []
 
             def hold() -> None:
-                with Client(office.path).held(api.WorkerOrder(hold=True)) as (worker, _):
+                with held(office, api.WorkerOrder(hold=True)) as hold:
                     lived.append(len(office.work.tokens))
-                    assert worker.caller == "trainer"
+                    assert hold.worker.caller == "trainer"
 
             await in_thread(hold)
             await until(lambda: not len(office.work.tokens))
@@ -76,16 +90,16 @@ class TestHeld:
         assert at_counter(main, tmp_path) == 2
 
     def test_a_daemon_that_stops_lets_its_holders_know(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        """`exec` waits for something to come on its connection: until then nothing does."""
-        monkeypatch.setattr("broker.control_client.check_port", lambda _: None)
+        """`exec` waits for something to come on its connection; the tokens stay, for the next daemon to know them."""
+        monkeypatch.setattr("broker.hold.check_port", lambda _: None)
 
         async def main(office: OpenOffice) -> tuple[list[bool], int]:
             told = []
 
             def hold() -> None:
-                with Client(office.path).held(api.WorkerOrder(caller="trainer", hold=True)) as (_, descriptor):
-                    told.append(bool(select.select([descriptor], [], [], 0.05)[0]))
-                    told.append(bool(select.select([descriptor], [], [], 5)[0]))
+                with held(office, api.WorkerOrder(caller="trainer", hold=True)) as hold:
+                    told.append(readable(hold, 0.05))
+                    told.append(readable(hold, 5))
 
             holding = asyncio.gather(in_thread(hold))
             await until(lambda: bool(told))
@@ -93,7 +107,7 @@ class TestHeld:
             await holding
             return told, len(office.work.tokens)
 
-        assert at_counter(main, tmp_path) == ([False, True], 0)
+        assert at_counter(main, tmp_path) == ([False, True], 2)
 
     def test_who_may_not_be_the_caller_gets_none(self, tmp_path: Path):
         """In a way that tells `exec` to look for another daemon."""
@@ -102,7 +116,7 @@ class TestHeld:
             office.asking = STRANGER
 
             def hold() -> None:
-                with pytest.raises(UnknownHere), Client(office.path).held(api.WorkerOrder(hold=True)):
+                with pytest.raises(UnknownHere), held(office, api.WorkerOrder(hold=True)):
                     pass
 
             await in_thread(hold)

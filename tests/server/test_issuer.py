@@ -278,5 +278,5 @@ class TestEnds:
         without = tuple(one for one in plan.callers if one.name != "trainer")
         office.issuer.adopt(make_book(msgspec.structs.replace(plan, callers=without)))
 
-        assert ended(office) == ["revoked", "revoked"]
+        assert ended(office) == ["caller-gone", "caller-gone"]
         assert [token.id for token in office.issuer.seen_by(ACCOUNTS[DAVE])] == [kept.id]
