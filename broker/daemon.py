@@ -15,13 +15,14 @@ import msgspec
 from aiohttp import web
 
 from broker import clock, logs, process
-from broker.audit import Audit, to_file
+from broker.audit import Audit, ToLog
+from broker.audit_file import AuditFile
 from broker.callers.imds_token import ImdsTokens
 from broker.callers.peer import Attestor
 from broker.callers.worker_token import WorkerTokens
 from broker.checking import found_identities
 from broker.config import read, zero
-from broker.config.shape import Address, Config, Snapshot
+from broker.config.shape import Config, Snapshot
 from broker.desk import Desk
 from broker.errors import ConfigError, MintError, Mistake
 from broker.events import Reloaded, UpstreamAsked
@@ -33,11 +34,11 @@ from broker.minter.client import Launch, Pool, Service
 from broker.model import Ask, Given, Minted
 from broker.plan import Rendered, make_book
 from broker.rounds import Rounds
-from broker.server import sockets
 from broker.server.bounds import bounds
 from broker.server.clerk import Clerk, Facts
 from broker.server.control import Control
 from broker.server.directory import Directory
+from broker.server.doors import BACKLOG, Doors, open_doors
 from broker.server.issuer import Issuer
 from broker.server.kept_tokens import KeptTokens
 from broker.server.reception import Reception
@@ -46,7 +47,6 @@ from broker.server.worker import Plane
 
 TICK = 1.0
 DRAIN = 5.0
-BACKLOG = 4096
 FIXED = (  # what needs a restart
     *("listen", "admin", "socket", "runtime_dir", "minter_socket"),
     *("audit_file", "limits", "log_level", "imds"),
@@ -73,11 +73,12 @@ class Daemon:
         self._start = start
         self.config = start.config
         self.metrics = Metrics()
-        listeners = [self.metrics.listen, logs.listen]
+        self._note = (ledger := Ledger(self.metrics.listen, logs.listen)).note
+        self._audit: Audit | None = None
         if start.audited:
             file = self.config.daemon.audit_file
-            listeners.append(Audit(to_file(file) if file else logs.audit_to_log()).listen)
-        self._note = Ledger(*listeners).note
+            self._audit = Audit(AuditFile(file) if file else ToLog(), self._note)
+            ledger.add(self._audit.listen)
         self._attestor = Attestor()
         self.facts = Facts(attestation=self._attestor.start() or "on")
         if self.config.daemon.imds:  # it has no secret of the caller's: without the kernel's word it knows nobody
@@ -91,13 +92,16 @@ class Daemon:
         """Open the sockets and serve; nothing is minted yet. Raises BrokerError where a socket cannot be had."""
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._attestor.close)
-            listeners = self._open_sockets(stack)
+            if self._audit:
+                stack.callback(self._audit.close)
+            doors = self._open_sockets(stack)
             self._compose()
             stack.callback(self._kept.close)
+            stack.callback(self._plane.reception.close)
             stack.push_async_callback(self._pool.close)
             stack.push_async_callback(self.rounds.close)
             stack.callback(self._directory.close)
-            await self._serve(listeners, stack)
+            await self._serve(doors, stack)
             self._stack = stack.pop_all()
         return self
 
@@ -133,15 +137,20 @@ class Daemon:
         """End `run`."""
         self._stopped.set()
 
-    def reload(self) -> str:
-        """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed."""
+    def reload(self, by_uid: int | None = None) -> str:
+        """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed.
+
+        The audit file is opened anew whatever becomes of it, as logrotate wants.
+        """
+        if self._audit:
+            self._audit.reopen()
         if self._ready:
             process.notify("RELOADING=1")
         try:
             config, snapshot = self._read_again()
             book = make_book(config)
         except ConfigError as error:
-            self._note(Reloaded(self.config.generation, error.advice))
+            self._note(Reloaded(self.config.generation, error.advice, by_uid))
             raise
         finally:
             if self._ready:
@@ -151,7 +160,7 @@ class Daemon:
         self.desk.swap(book)
         self._directory.forget_callers()
         self._issuer.adopt(book)
-        self._note(Reloaded(config.generation))
+        self._note(Reloaded(config.generation, None, by_uid))
         return config.generation
 
     async def narrow(self) -> bool:
@@ -200,36 +209,28 @@ class Daemon:
             note=self._note,
             clock=clock,
             attesting=self._attestor.on,
+            limits=self.config.daemon.limits,
             imds_tokens=ImdsTokens() if self.facts.imds == "on" else None,
         )
         limits = bounds(process.raise_descriptor_limit(), self.config.daemon.limits)
         self._plane = Plane(reception, self._attestor.uid_of, limits)
 
-    def _open_sockets(self, stack: contextlib.AsyncExitStack) -> "_Listeners":
-        daemon, handed = self.config.daemon, self._start.handed
-        hold = stack.enter_context  # closed at the end, and where a later one cannot be had
-        worker = [hold(one) for one in handed.get("worker", ())]
-        worker = worker or [hold(sockets.listen_tcp(one, BACKLOG)) for one in daemon.listen]
-        path = daemon.socket or str(Path(self._start.runtime_dir) / "broker.sock")
-        control = [hold(one) for one in handed.get("control", ())]
-        if not control:
-            control = [hold(sockets.listen_unix(path, 0o666))]
-            stack.callback(Path(path).unlink, missing_ok=True)
-        admin = [hold(sockets.listen_tcp(daemon.admin, 128))] if daemon.admin else []
-        self.facts.host, self.facts.port = worker[0].getsockname()[:2]
-        self.facts.listen = tuple(str(Address(*one.getsockname()[:2])) for one in worker)
-        self.facts.admin = str(Address(*admin[0].getsockname()[:2])) if admin else None
-        self.socket_path = path
-        return _Listeners(worker=worker, control=control, admin=admin)
+    def _open_sockets(self, stack: contextlib.AsyncExitStack) -> Doors:
+        doors = open_doors(self.config.daemon, self._start.handed, self._start.runtime_dir, stack)
+        self.facts.host, self.facts.port = doors.listen[0].host, doors.listen[0].port
+        self.facts.listen = tuple(map(str, doors.listen))
+        self.facts.admin = doors.admin_at
+        self.socket_path = doors.path
+        return doors
 
-    async def _serve(self, listeners: "_Listeners", stack: contextlib.AsyncExitStack) -> None:
+    async def _serve(self, doors: Doors, stack: contextlib.AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()
-        for listener in listeners.worker:
+        for listener in doors.worker:
             server = await loop.create_server(self._plane.connection, sock=listener, backlog=BACKLOG)
             self._servers.append(server)
             stack.callback(server.close)
         control = Control(self._clerk, self._issuer, self._kept.flush)
-        for app, ours in ((control.socket_app(), listeners.control), (control.admin_app(), listeners.admin)):
+        for app, ours in ((control.socket_app(), doors.control), (control.admin_app(), doors.admin)):
             runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
@@ -276,6 +277,8 @@ class Daemon:
             self.metrics.lag = max(clock.now() - due, 0.0)
             self._plane.sweep(self.metrics.lag)
             self._issuer.expire()
+            if self._audit:
+                self._audit.tick()
             self._tell_systemd()
 
     def _tell_systemd(self) -> None:
@@ -287,9 +290,3 @@ class Daemon:
             # A start without upstream takes as long as it takes; systemd must not end it for that.
             process.notify(f"EXTEND_TIMEOUT_USEC=30000000\nSTATUS={len(missing)} required credentials not minted yet")
         process.notify("WATCHDOG=1")
-
-
-class _Listeners(msgspec.Struct, frozen=True, kw_only=True):
-    worker: list[socket.socket]
-    control: list[socket.socket]
-    admin: list[socket.socket]

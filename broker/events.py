@@ -82,7 +82,19 @@ class RequestDenied(msgspec.Struct, frozen=True):
     status: int
     request_id: str
     uid: int | None = None
+    caller: str | None = None  # where it was known who asked
+    token_id: str | None = None
+    dialect: str | None = None
+
+
+class Limited(msgspec.Struct, frozen=True):
+    """A limit has held back `count` requests since it was last told; `limit` is "failures" or "requests"."""
+
+    limit: str
+    count: int
+    uid: int | None
     caller: str | None = None
+    token_id: str | None = None
 
 
 class TokenIssued(msgspec.Struct, frozen=True):
@@ -116,10 +128,14 @@ class AskRefused(msgspec.Struct, frozen=True):
 
 
 class Reloaded(msgspec.Struct, frozen=True):
-    """The configuration was read again; `error` is set when it was refused and nothing changed."""
+    """The configuration was read again; `error` is set when it was refused and nothing changed.
+
+    `by_uid` is who asked for it over the control socket; None for a signal.
+    """
 
     generation: str
     error: str | None = None
+    by_uid: int | None = None
 
 
 class TokensDropped(msgspec.Struct, frozen=True):
@@ -137,10 +153,10 @@ class WriteFailed(msgspec.Struct, frozen=True):
 
 
 class WriteHealed(msgspec.Struct, frozen=True):
-    """It can be written again, after so many failures."""
+    """It can be written again; `missed` are lines of the audit that are lost, or saves of the tokens that failed."""
 
     file: str
-    failures: int
+    missed: int
 
 
 Event = (
@@ -153,6 +169,7 @@ Event = (
     | MinterLost
     | LeaseHanded
     | RequestDenied
+    | Limited
     | TokenIssued
     | TokenRevoked
     | AskRefused

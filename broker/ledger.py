@@ -11,8 +11,12 @@ class Ledger:
     """Hands each event to every listener, in order; a listener that fails is counted and passed over."""
 
     def __init__(self, *listeners: Listener) -> None:
-        self._listeners = listeners
+        self._listeners = list(listeners)
         self.lost = 0
+
+    def add(self, listener: Listener) -> None:
+        """One more, from now on: it may note events of its own."""
+        self._listeners.append(listener)
 
     def note(self, event: Event) -> None:
         """Write an event down. Never raises."""

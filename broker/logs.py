@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Callable
 
 import structlog
 
@@ -10,6 +9,7 @@ from broker.events import (
     Event,
     LeaseEvicted,
     LeaseMinted,
+    Limited,
     MinterLost,
     MintFailed,
     OlderLease,
@@ -82,27 +82,19 @@ def listen(event: Event) -> None:
         case Reloaded():
             log.error("reload refused, nothing changed", mistakes=event.error)
         case _:
-            _of_files(event)
+            _of_the_house(event)
 
 
-def _of_files(event: Event) -> None:
+def _of_the_house(event: Event) -> None:
     log = structlog.get_logger()
     match event:
+        case Limited():
+            log.warning("held back", limit=event.limit, count=event.count, uid=event.uid, caller=event.caller)
         case TokensDropped():
             log.warning("worker tokens were not taken over from before the restart", why=event.why)
         case WriteFailed(first=True):
             log.error("a file cannot be written; serving goes on", file=event.file, why=event.why)
         case WriteHealed():
-            log.warning("a file is written again", file=event.file, failures=event.failures)
+            log.warning("a file is written again", file=event.file, missed=event.missed)
         case _:
             pass
-
-
-def audit_to_log() -> Callable[[bytes], None]:
-    """A writer for audit lines where no audit file is configured."""
-
-    def write(line: bytes) -> None:
-        sys.stderr.write(line.decode())
-        sys.stderr.flush()
-
-    return write

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from broker.events import (
     Event,
     LeaseMinted,
+    Limited,
     MinterLost,
     MintFailed,
     OlderLease,
@@ -84,6 +85,8 @@ class Metrics:
                 self._stale[event.credential] += 1
             case RequestDenied():
                 self._denied[event.reason] += 1
+            case Limited():
+                self._denied[f"too-many-{event.limit}"] += event.count
             case UpstreamAsked():
                 self._upstream[event.source, event.code] += 1
             case MinterLost():

@@ -47,6 +47,7 @@ ARROWS: dict[str, set[str]] = {
     "status": {"control_api", "keeper", "model", "plan"},
     "metrics": {"events", "keeper", "model"},
     "audit": {"clock", "events", "model", "safefile"},
+    "audit_file": {"errors"},
     "logs": {"errors", "events", "model"},
     "ledger": {"audit", "events", "logs", "metrics"},
     # Processes.
@@ -75,7 +76,19 @@ ARROWS: dict[str, set[str]] = {
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.
     "daemon": DECISIONS
-    | {"audit", "callers", "checking", "config", "control_api", "desk", "dialects", "identity", "ledger", "logs"}
+    | {
+        "audit",
+        "audit_file",
+        "callers",
+        "checking",
+        "config",
+        "control_api",
+        "desk",
+        "dialects",
+        "identity",
+        "ledger",
+        "logs",
+    }
     | {"metrics", "minter.client", "minter.frames", "process", "rounds", "server", "server.sockets", "sources"}
     | {"state", "status", "waiting", "worker_env"},
     "cli": SHAPE

@@ -1,5 +1,6 @@
 """Reading the configuration again: good ones keep warm leases, broken ones and new listeners change nothing."""
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -159,7 +160,7 @@ class TestGood:
         one, other = served(tmp_path, main)
 
         assert one == other
-        assert [event for event in noted if isinstance(event, Reloaded)] == [Reloaded(one)]
+        assert [event for event in noted if isinstance(event, Reloaded)] == [Reloaded(one, by_uid=os.geteuid())]
 
 
 class TestRefused:

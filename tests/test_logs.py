@@ -130,13 +130,7 @@ class TestConfigure:
         assert "SECRET" not in text
 
 
-class TestAuditToLog:
-    def test_a_line_goes_to_standard_error_whole(self, capsys: pytest.CaptureFixture[str]):
-        """Where no audit file is configured."""
-        logs.audit_to_log()(b'{"event":"LeaseHanded"}\n')
-
-        assert capsys.readouterr() == ("", '{"event":"LeaseHanded"}\n')
-
+class TestLevels:
     def test_the_levels_are_loggings_own(self):
         """So that both mean the same."""
         assert {name.upper(): number for name, number in logs.LEVELS.items()}.items() <= {

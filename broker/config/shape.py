@@ -18,11 +18,16 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Connection and upstream limits; None means derived from the descriptor limit."""
+    """Limits of connections, None meaning derived from the descriptor limit, and of one caller's requests.
+
+    The burst must carry a herd: 10,000 workers of one uid may start in the same second.
+    """
 
     connections: int | None = None
     connections_per_uid: int | None = None
     unidentified_per_uid: int = 256
+    requests_per_second: int = 1_000
+    requests_burst: int = 20_000
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ import sys  # noqa: E402
 from collections.abc import Mapping, MutableMapping  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from broker.audit import Audit  # noqa: E402
+from broker.audit import Audit, ToLog  # noqa: E402
 from broker.config import find  # noqa: E402
 from broker.config.callers import uid_of  # noqa: E402
 from broker.errors import BrokerError, Malformed  # noqa: E402
@@ -103,7 +103,7 @@ class Window:
         self._identity = identity
         self._daemon = daemon
         self._uid = peer_uid(daemon)
-        self._audit = Audit(_to_journal)
+        self._audit = Audit(ToLog(), lambda _: None)
         self._around = dict(os.environ)
         self._settled: Book | None = None
 
@@ -114,10 +114,13 @@ class Window:
             self._daemon.sendall(frames.pack(self._refuse(error)))
             return 1
         die_with_peer(self._daemon.fileno())
-        while body := self._next():
-            signal.alarm(LONGEST_MINT)  # the kernel ends us then, whatever hangs and where
-            self._daemon.sendall(frames.pack(self.reply(body)))
-            signal.alarm(0)
+        try:
+            while body := self._next():
+                signal.alarm(LONGEST_MINT)  # the kernel ends us then, whatever hangs and where
+                self._daemon.sendall(frames.pack(self.reply(body)))
+                signal.alarm(0)
+        finally:
+            self._audit.close()
         return 0
 
     def _next(self) -> bytes | None:
@@ -166,11 +169,6 @@ class Window:
 def _shown(form: re.Pattern[str], text: str | None) -> str | None:
     """A text of the daemon's, where it can be what it should: somebody else may have written it."""
     return text if text is not None and form.fullmatch(text) else None
-
-
-def _to_journal(line: bytes) -> None:
-    sys.stderr.buffer.write(line)
-    sys.stderr.buffer.flush()
 
 
 if __name__ == "__main__":

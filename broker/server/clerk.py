@@ -51,7 +51,7 @@ class Clerk:
         metrics: Metrics,
         clock: Clock,
         facts: Facts,
-        reload: Callable[[], str],
+        reload: Callable[[int | None], str],
     ) -> None:
         self.directory = directory
         self.stopping = asyncio.Event()
@@ -117,7 +117,7 @@ class Clerk:
     def reload(self, account: Account) -> str:
         """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed."""
         self._rights.operators_only(account)
-        return self._reload()
+        return self._reload(account.uid)
 
     def lease(self, account: Account, want: Want) -> bytes | Flight:
         """The lease that the account is granted, as `/env/NAME` gives it, or the flight that brings it."""

@@ -12,6 +12,7 @@ from broker import head
 from broker.callers import match
 from broker.callers.imds_token import ImdsTokens
 from broker.callers.worker_token import Purpose, WorkerTokens
+from broker.config.shape import Limits
 from broker.desk import Desk
 from broker.dialects import DIALECTS, Dialect, Wish, imds
 from broker.dialects import token as nameless
@@ -20,14 +21,17 @@ from broker.events import RequestDenied
 from broker.metrics import Metrics
 from broker.model import Caller, Kind, Lease, Want
 from broker.origin import refuse_forwarded
-from broker.rounds import Clock, Note
+from broker.rounds import Clock, Flight, Note
 from broker.secret import Secret
 from broker.server.directory import Directory, LookUp
+from broker.server.limiter import Limiter
 from broker.waiting import Landing
 from broker.wire import Reply, Request
 
 MOST_READ = 512  # different heads that are remembered between two sweeps
 LONGEST_READ = 2048  # bytes of such a head; SDKs send about 400
+UNAVAILABLE = 500
+DEFAULT = Limits()
 
 
 class Asked(msgspec.Struct, eq=False):
@@ -52,6 +56,13 @@ class Link(msgspec.Struct, eq=False):
     identified: bool = False
 
 
+class Late(msgspec.Struct, frozen=True):
+    """A reply that is held back a while; `last` if the connection ends with it."""
+
+    reply: Reply
+    last: bool
+
+
 class Reception:
     """Answers requests of the worker plane."""
 
@@ -65,6 +76,7 @@ class Reception:
         note: Note,
         clock: Clock,
         attesting: bool,
+        limits: Limits = DEFAULT,
         imds_tokens: ImdsTokens | None = None,  # None: IMDS is off
     ) -> None:
         self._desk = desk
@@ -74,8 +86,10 @@ class Reception:
         self._note = note
         self._clock = clock
         self._attesting = attesting
+        self._limiter = Limiter(limits, note, clock)
         self._imds_tokens = imds_tokens
         self._read: dict[bytes, Asked] = {}
+        self._worn: dict[tuple[Dialect | None, str], Reply] = {}
 
     def read(self, one: bytes) -> Asked:
         """What a head asks for. SDKs repeat themselves to the byte, so the same bytes are read once until `forget`.
@@ -89,58 +103,90 @@ class Reception:
                 self._read[one] = asked
         return asked
 
-    def forget(self) -> None:
-        """Keep no head, and so no token, for longer than a moment."""
+    def tick(self) -> None:
+        """Once a second: keep no head, and so no token, for longer than a moment; fill the buckets."""
         self._read.clear()
+        self._limiter.tick()
 
-    def answer(self, asked: Asked, link: Link) -> Reply | Landing:
-        """The reply, or what to wait for before asking again. Who asks and what they get is decided each time."""
+    def close(self) -> None:
+        """Tell what the limits have held back."""
+        self._limiter.close()
+
+    def answer(self, asked: Asked, link: Link, landed: Landing | None = None) -> Reply | Late | Landing:
+        """The reply, or what to wait for before asking again with what has `landed`.
+
+        Who asks and what they get is decided each time.
+        """
         try:
             if asked.sent_to != link.accepted_on:
                 refuse_forwarded(asked.request, link.accepted_on)
                 asked.sent_to = link.accepted_on
-            return self._serve(asked, link)
+            return self._serve(asked, link, landed)
         except BrokerError as error:
+            if self._limiter.failed(link.uid):
+                return self._once_too_often(error, asked.dialect)
             return self.refuse(error, asked.dialect, link)
 
     def late(self, asked: Asked, link: Link) -> Reply:
         """The reply for who has waited long enough; what was waited for goes on."""
         return self.refuse(NotReady("nothing is minted yet; ask again", retry_after=1.0), asked.dialect, link)
 
-    def refuse(self, error: BrokerError, dialect: Dialect | None, link: Link) -> Reply:
+    def refuse(self, error: BrokerError, dialect: Dialect | None, link: Link, caller: Caller | None = None) -> Reply:
         """The refusal in the dialect's own shape; its request id stands in the audit line too."""
         request_id = secrets.token_hex(8)
-        if isinstance(error, Refused):
-            self._note(RequestDenied(error.reason, error.status, request_id, link.uid))
+        if error.status < UNAVAILABLE:
+            self._note(_denied(error, request_id, dialect, link, caller))
         reply = (dialect or nameless).refuse(error, request_id)
         self._metrics.requests[dialect.NAME if dialect else "none", reply.status] += 1
         return reply
 
-    def _serve(self, asked: Asked, link: Link) -> Reply | Landing:
+    def _serve(self, asked: Asked, link: Link, landed: Landing | None) -> Reply | Late | Landing:
         if asked.nowhere:
             raise _no_such_path()
         dialect, shown = asked.dialect, asked.shown
         if isinstance(shown, match.Probe):
+            if not self._limiter.allows_probe(link.uid):
+                return self._too_many(dialect, link, None)
             return self._counted(DIALECTS[""], DIALECTS[""].parse(asked.request))
         caller = self._identify(shown, link)
         if isinstance(caller, LookUp):
             return caller
         link.identified = True
-        if isinstance(shown, match.PathToken) and dialect is not None and not dialect.path_token_ok:
+        if not isinstance(landed, Flight) and not self._limiter.allows(caller):  # who waited for one has paid
+            return self._too_many(dialect, link, caller)
+        try:
+            return self._serve_known(asked, link, caller)
+        except BrokerError as error:
+            return self.refuse(error, dialect, link, caller)
+
+    def _serve_known(self, asked: Asked, link: Link, caller: Caller) -> Reply | Landing:
+        dialect, want = asked.dialect, asked.want
+        if isinstance(asked.shown, match.PathToken) and dialect is not None and not dialect.path_token_ok:
             raise match.unidentified("path-token-elsewhere")  # URLs end up in errors
-        want = asked.want
         if want is None and dialect is not None:
             want = asked.want = dialect.parse(asked.request)
         if dialect is None or want is None:
             raise _no_such_path()
         if not isinstance(want, Want):
-            return self._counted(dialect, self._leaseless(want, caller, shown, link))
+            return self._counted(dialect, self._leaseless(want, caller, asked.shown, link))
         lease = self._desk.lease(caller, want, dialect.NAME)
         if not isinstance(lease, Lease):
             return lease
         left = lease.ends - self._clock.now()
         self._metrics.remaining.observe(left)
         return self._counted(dialect, dialect.render(asked.request, lease, left))
+
+    def _too_many(self, dialect: Dialect | None, link: Link, caller: Caller | None) -> Late:
+        error = NotReady("this caller asks too much; ask less often", code="TooManyRequests", retry_after=1.0)
+        return Late(self.refuse(error, dialect, link, caller), last=False)
+
+    def _once_too_often(self, error: BrokerError, dialect: Dialect | None) -> Late:
+        """The same refusal for who has had too many: nothing is written down, and it is the connection's last."""
+        reply = self._worn.get((dialect, error.code))
+        if reply is None:
+            reply = self._worn[dialect, error.code] = (dialect or nameless).refuse(error, "of too many: not kept")
+        self._metrics.requests[dialect.NAME if dialect else "none", reply.status] += 1
+        return Late(reply, last=True)
 
     def _leaseless(self, wish: Wish, caller: Caller, shown: match.Shown, link: Link) -> Any:
         """The reply to what needs no lease: the dialect's own, a session of IMDS, the name of its role."""
@@ -210,6 +256,20 @@ def _asked(request: Request, *, with_imds: bool) -> Asked:
         # Who speaks it hears so at once, known or not: clients then look elsewhere. For all others it is any path.
         return Asked(request, shown, None, nowhere=isinstance(shown, match.ImdsToken) or request.method == "PUT")
     return Asked(request, shown, dialect)
+
+
+def _denied(
+    error: BrokerError, request_id: str, dialect: Dialect | None, link: Link, caller: Caller | None
+) -> RequestDenied:
+    return RequestDenied(
+        reason=error.reason if isinstance(error, Refused) else "upstream-denied",
+        status=error.status,
+        request_id=request_id,
+        uid=link.uid,
+        caller=caller.name if caller else None,
+        token_id=caller.token_id if caller else None,
+        dialect=dialect.NAME if dialect else None,
+    )
 
 
 def _no_such_path() -> Refused:

@@ -14,7 +14,8 @@ from broker.callers.peer import Endpoint
 from broker.clock import now
 from broker.errors import Refused
 from broker.server.bounds import Bounds
-from broker.server.reception import Asked, Link, Reception
+from broker.server.limiter import Delays
+from broker.server.reception import Asked, Late, Link, Reception
 from broker.waiting import Landing
 from broker.wire import Reply, to_bytes
 
@@ -37,6 +38,7 @@ class Plane:
         self.bounds = bounds
         self.connections: set[Connection] = set()
         self.per_uid: Counter[int | None] = Counter()
+        self.delays = Delays()
         self.draining = False
         self._empty = asyncio.Event()
 
@@ -49,7 +51,7 @@ class Plane:
 
         `lag` is how late this loop is: for so long a request may have lain unread, which is not its sender's silence.
         """
-        self.reception.forget()
+        self.reception.tick()
         moment = now()
         silent: Counter[int | None] = Counter()
         for connection in sorted(self.connections, key=lambda one: one.opened, reverse=True):
@@ -86,8 +88,8 @@ class Connection(asyncio.Protocol):
     """One connection: heads in, replies out, in order."""
 
     __slots__ = (
-        "_await", "_buffer", "_paused", "_plane", "_seen", "_since", "_timer", "_transport", "_waiting", "link",
-        "opened",
+        "_await", "_buffer", "_delayed", "_paused", "_plane", "_seen", "_since", "_timer", "_transport", "_waiting",
+        "link", "opened",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
@@ -97,7 +99,7 @@ class Connection(asyncio.Protocol):
         self._waiting: Asked | None = None
         self._await: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._paused = False
+        self._delayed = self._paused = False
         self._seen = 0
         self.opened = self._since = now()
 
@@ -224,6 +226,8 @@ class Connection(asyncio.Protocol):
         answer = reception.answer(asked, self.link)
         if isinstance(answer, Reply):
             self._write(answer, asked)
+        elif isinstance(answer, Late):
+            self._delay(asked, answer)
         else:
             self._wait(asked, answer)
 
@@ -234,11 +238,11 @@ class Connection(asyncio.Protocol):
             self._transport.write(to_bytes(reply, close=True))
             self._transport.close()
 
-    def _write(self, reply: Reply, asked: Asked) -> None:
+    def _write(self, reply: Reply, asked: Asked, *, last: bool = False) -> None:
         transport = self._transport
         if transport is None:
             return
-        keep = asked.request.keep_alive and not self._plane.draining
+        keep = asked.request.keep_alive and not last and not self._plane.draining
         transport.write(to_bytes(reply, close=not keep))
         self._since = now()
         if not keep:
@@ -251,28 +255,39 @@ class Connection(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(COLD_WAIT, self._late)
         self._hold()
 
-    def _landed(self, _: object) -> None:
+    def _delay(self, asked: Asked, late: Late) -> None:
+        self._stop_waiting()
+        self._waiting, self._delayed = asked, True
+        pause = self._plane.delays.begin(self.link.uid)
+        self._timer = asyncio.get_running_loop().call_later(pause, self._finish, late.reply, asked, late.last)
+        self._hold()
+
+    def _landed(self, landing: Landing) -> None:
         asked, self._waiting = self._waiting, None
         if asked is None:
             return
-        answer = self._plane.reception.answer(asked, self.link)
+        answer = self._plane.reception.answer(asked, self.link, landing)
         if isinstance(answer, Reply):
             self._finish(answer, asked)
+        elif isinstance(answer, Late):
+            self._delay(asked, answer)
         else:
             self._wait(asked, answer)
 
     def _late(self) -> None:
-        asked = self._waiting
-        if asked is not None:
+        if (asked := self._waiting) is not None:
             self._finish(self._plane.reception.late(asked, self.link), asked)
 
-    def _finish(self, reply: Reply, asked: Asked) -> None:
+    def _finish(self, reply: Reply, asked: Asked, last: bool = False) -> None:  # noqa: FBT001, FBT002 - a timer's
         self._stop_waiting()
-        self._write(reply, asked)
+        self._write(reply, asked, last=last)
         self._drain()
 
     def _stop_waiting(self) -> None:
         self._waiting = None
+        if self._delayed:
+            self._delayed = False
+            self._plane.delays.end(self.link.uid)
         if self._await is not None:
             self._await()
             self._await = None

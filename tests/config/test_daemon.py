@@ -31,7 +31,11 @@ class TestReadDaemon:
             operators = ["alice", "group:mlops"]
             imds = true
             include = "conf.d/*.toml"
-            limits = { connections = 10, connections_per_uid = 5, unidentified_per_uid = 2 }
+            limits.connections = 10
+            limits.connections_per_uid = 5
+            limits.unidentified_per_uid = 2
+            limits.requests_per_second = 3
+            limits.requests_burst = 4
             """
         )
 
@@ -45,7 +49,7 @@ class TestReadDaemon:
             log_level="debug",
             operators=("alice", "group:mlops"),
             imds=True,
-            limits=Limits(10, 5, 2),
+            limits=Limits(10, 5, 2, 3, 4),
         )
 
     def test_a_socket_may_be_as_long_as_the_kernel_allows(self):

@@ -61,9 +61,11 @@ class Reload:
     def __init__(self) -> None:
         self.trouble: BrokerError | None = None
         self.read = 0
+        self.by: list[int | None] = []
 
-    def __call__(self) -> str:
+    def __call__(self, by_uid: int | None) -> str:
         self.read += 1
+        self.by.append(by_uid)
         if self.trouble is not None:
             raise self.trouble
         return "2" * 64

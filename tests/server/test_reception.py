@@ -6,7 +6,7 @@ from broker.errors import NotReady, Refused
 from broker.events import LeaseHanded, RequestDenied
 from broker.rounds import Flight
 from broker.server.directory import LookUp
-from broker.server.reception import Link, Reception
+from broker.server.reception import Late, Link, Reception
 from broker.waiting import Landing
 from broker.wire import Reply
 from tests.server.plane import ALICE, BOB, STRANGER, Work, at_work, until
@@ -19,7 +19,7 @@ def a_link(uid: int | None = ALICE) -> Link:
     return Link(HERE, uid)
 
 
-def answered(work: Work, head: bytes, link: Link) -> Reply | Landing:
+def answered(work: Work, head: bytes, link: Link) -> Reply | Late | Landing:
     """What the reception says to a head."""
     return work.reception.answer(work.reception.read(head), link)
 

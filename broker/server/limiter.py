@@ -1,0 +1,121 @@
+"""Who asks too much, and who guesses: a bucket of requests for each caller, a count of failures for each uid.
+
+Whoever is over a limit waits for each answer. Nothing here knows an address: all workers come from 127.0.0.1. What a
+uid fails to show holds up nobody who shows something good, that very uid included.
+"""
+
+from collections import Counter
+from collections.abc import Hashable
+from typing import TypeVar
+
+import msgspec
+
+from broker.config.shape import Limits
+from broker.events import Limited
+from broker.model import Caller
+from broker.rounds import Clock, Note
+
+MOST_FAILURES = 100  # of a uid within WINDOW are answered like any other refusal; the rest cheaply and late
+WINDOW = 10.0
+DELAY = 0.5  # SDKs wait for an answer for 1 s
+TOGETHER = 256  # of a uid wait no longer than that; twice as many wait twice as long: 512 answers a second at most
+LONGEST_DELAY = 30.0
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+class _Overrun(msgspec.Struct):
+    """What a limit has held back since `began`."""
+
+    began: float
+    count: int = 0
+
+
+class Limiter:
+    """Spends and counts; `tick` once a second fills the buckets and tells what was held back, once a window."""
+
+    __slots__ = ("_burst", "_clock", "_failures", "_filled", "_note", "_over", "_rate", "_spent")
+
+    def __init__(self, limits: Limits, note: Note, clock: Clock) -> None:
+        self._burst = limits.requests_burst
+        self._rate = limits.requests_per_second
+        self._note = note
+        self._clock = clock
+        self._filled = clock.now()
+        self._spent: dict[Hashable, int] = {}  # filled by ticks: no clock is read at each request
+        self._over: dict[Caller | int | None, _Overrun] = {}
+        self._failures: dict[int | None, _Overrun] = {}
+
+    def allows(self, caller: Caller) -> bool:
+        """Take one request out of this caller's bucket, which is its uid's where it has one, else its token's."""
+        key: Hashable = caller.uid
+        if key is None:
+            key = caller.token_id or caller.name
+        spent = self._spent.get(key, 0)
+        if spent < self._burst:
+            self._spent[key] = spent + 1
+            return True
+        self._overrun(self._over, caller)
+        return False
+
+    def allows_probe(self, uid: int | None) -> bool:
+        """The same for what anybody may ask, by the uid of the connection."""
+        spent = self._spent.get(uid, 0)
+        if spent < self._burst:
+            self._spent[uid] = spent + 1
+            return True
+        self._overrun(self._over, uid)
+        return False
+
+    def failed(self, uid: int | None) -> bool:
+        """Somebody of this uid has not said who he is; whether he has done so too often of late."""
+        return self._overrun(self._failures, uid) > MOST_FAILURES
+
+    def tick(self) -> None:
+        """Fill the buckets by the time that has passed, and tell of windows that have ended."""
+        now = self._clock.now()
+        filling, self._filled = int((now - self._filled) * self._rate), now
+        self._spent = {key: spent - filling for key, spent in self._spent.items() if spent > filling}
+        self._tell(now)
+
+    def close(self) -> None:
+        """Tell what is not told yet."""
+        self._tell(float("inf"))
+
+    def _overrun(self, overruns: dict[_Key, _Overrun], key: _Key) -> int:
+        overrun = overruns.get(key)
+        if overrun is None:
+            overrun = overruns[key] = _Overrun(self._clock.now())
+        overrun.count += 1
+        return overrun.count
+
+    def _tell(self, now: float) -> None:
+        for uid in [uid for uid, overrun in self._failures.items() if now - overrun.began >= WINDOW]:
+            count = self._failures.pop(uid).count - MOST_FAILURES
+            if count > 0:
+                self._note(Limited("failures", count, uid))
+        for who in [who for who, overrun in self._over.items() if now - overrun.began >= WINDOW]:
+            count = self._over.pop(who).count
+            if isinstance(who, Caller):
+                self._note(Limited("requests", count, who.uid, who.name, who.token_id))
+            else:
+                self._note(Limited("requests", count, who))
+
+
+class Delays:
+    """How long answers are held back, by uid: the more of its answers wait, the longer."""
+
+    def __init__(self) -> None:
+        self._waiting: Counter[int | None] = Counter()
+
+    def begin(self, uid: int | None) -> float:
+        """One more waits; for how many seconds."""
+        waiting = self._waiting[uid]
+        self._waiting[uid] = waiting + 1
+        return min(DELAY * (1 + waiting // TOGETHER), LONGEST_DELAY)
+
+    def end(self, uid: int | None) -> None:
+        """One waits no more."""
+        self._waiting[uid] -= 1
+        if not self._waiting[uid]:
+            del self._waiting[uid]
