@@ -20,6 +20,7 @@ from broker.minter.client import IDLE
 from tests.bench import processes
 from tests.bench.figures import Figures, Footprint, Readiness, Speed, lines, summary
 from tests.bench.herd import Herd
+from tests.bench.identity import Cost
 from tests.bench.nginx import Nginx
 from tests.bench.stage import AWS, COLD, GOOGLE, Broker, Clouds, slow_sts
 from tests.bench.wrk import Asking, Server, Shot, Wrk
@@ -58,7 +59,7 @@ def _measured(folder: Path, options: argparse.Namespace) -> Figures:
             began = time.monotonic()
             _say("speed ...")
             daemon, minters = processes.memory(broker.pid), tuple(map(processes.memory, processes.children(broker.pid)))
-            speed = _speeds(folder, broker, options)
+            speed, identity = _speeds(folder, broker, options), _identity()
             left = _idled(broker, began + IDLE + GRACE)
             idled = time.monotonic() - began
             _say("the herd ...")
@@ -67,7 +68,7 @@ def _measured(folder: Path, options: argparse.Namespace) -> Figures:
             herd = _herd(broker, options.clients)
             calls = clouds.calls() - before
             footprint = Footprint(daemon, minters, left, idled, processes.memory(broker.pid))
-    return Figures(speed, ready, herd, calls, HERD_LATENCY, footprint)
+    return Figures(speed, identity, ready, herd, calls, HERD_LATENCY, footprint)
 
 
 @contextlib.contextmanager
@@ -106,6 +107,12 @@ def _speeds(folder: Path, broker: Broker, options: argparse.Namespace) -> tuple[
     return tuple(
         Speed(name, asking.keep_alive, *map(tuple, zip(*shots[asking], strict=True))) for name, asking in askings
     )
+
+
+def _identity() -> tuple[Cost, ...]:
+    command = [sys.executable, "-m", "tests.bench.identity"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    return msgspec.json.decode(done.stdout, type=tuple[Cost, ...])
 
 
 def _idled(broker: Broker, until: float) -> int:

@@ -6,6 +6,7 @@ from statistics import median
 import msgspec
 
 from tests.bench.herd import Herd
+from tests.bench.identity import Cost
 from tests.bench.processes import Memory
 from tests.bench.wrk import CONNECTIONS, Shot
 
@@ -56,6 +57,7 @@ class Figures(msgspec.Struct, frozen=True):
     """Everything that one run found."""
 
     speed: tuple[Speed, ...]
+    identity: tuple[Cost, ...]
     ready: tuple[Readiness, ...]
     herd: Herd
     upstream_calls: int
@@ -76,6 +78,8 @@ def lines(figures: Figures) -> Iterator[str]:
     """The table."""
     yield from _speed(figures.speed)
     yield ""
+    yield from _identity(figures.identity)
+    yield ""
     yield from _herd(figures)
     yield ""
     yield from _ready(figures.ready)
@@ -93,6 +97,14 @@ def _speed(speed: tuple[Speed, ...]) -> Iterator[str]:
         row += f"{ours.p50:11.2f}{ours.p99:11.2f}{theirs.p50:11.2f}{theirs.p99:11.2f}"
         how = "keep-alive" if one.keep_alive else "new connection"
         yield f"{f'{one.name}, {how}':<{WIDTH}}{row}  {_verdict(one.ratio <= one.aim)}"
+
+
+def _identity(costs: tuple[Cost, ...]) -> Iterator[str]:
+    yield "What identity costs, each part in a loop of its own, without sockets"
+    whole = min(cost.micros for cost in costs if not cost.of)
+    for cost in costs:
+        beside = f"a {cost.of}; {cost.micros / whole:.2f} of the quicker whole answer" if cost.of else ""
+        yield _row(cost.name, f"{cost.micros:.1f} us", beside)
 
 
 def _herd(figures: Figures) -> Iterator[str]:

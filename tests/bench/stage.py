@@ -17,6 +17,9 @@ listen = ["{listen}"]
 admin = "{admin}"
 socket = "{folder}/broker.sock"
 runtime_dir = "{folder}/run"
+[daemon.limits]
+requests_per_second = 1000000
+requests_burst = 10000000
 {credentials}
 [callers.bench]
 uid = {uid}
