@@ -31,6 +31,7 @@ MOST_REMEMBERED = 4096
 NAME = "audit"
 
 _AUDITED = (LeaseHanded, Limited, TokenIssued, TokenRevoked, Reloaded, LeaseEvicted)
+_OF_PODS = {"pod", "peer"}  # left out of all other lines
 _Denial = RequestDenied | AskRefused
 
 
@@ -137,6 +138,7 @@ class Audit:
 
     def _write(self, event: Event, **more: object) -> None:
         line = {**msgspec.structs.asdict(event), **more}
+        line = {name: value for name, value in line.items() if value is not None or name not in _OF_PODS}
         if line.get("expires_at") is not None:
             line["expires_at"] = _stamp(line["expires_at"])
         self._line(type(event).__name__, **line)
@@ -188,7 +190,8 @@ class ToLog:
 def _key(event: _Denial) -> tuple[object, ...]:
     """What makes two denials the same: all but what is another each time, or that who asks may choose."""
     if isinstance(event, RequestDenied):
-        return (event.reason, event.status, event.uid, event.caller, event.token_id, event.dialect)
+        who = (event.uid, event.caller, event.token_id, event.pod, event.peer)
+        return (event.reason, event.status, *who, event.dialect)
     return (event.reason, event.uid, event.credential, event.caller)
 
 

@@ -69,10 +69,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     caller: str
     purpose: str
     uid: int | None
-    issued_by: int
+    issued_by: int | None  # None: a pod swapped its own token for it
     expires_at: float | None  # None: as long as the connection that holds it
     unclaimed: bool = False  # a restart has cut it off from that connection
     token: str | None = None
+    pod: str | None = None  # namespace/name
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,15 +24,14 @@ from broker.checking import found_identities
 from broker.config import read, zero
 from broker.config.shape import Config, Snapshot
 from broker.desk import Desk
-from broker.errors import ConfigError, MintError, Mistake
-from broker.events import Reloaded, UpstreamAsked
+from broker.errors import ConfigError, Mistake
+from broker.events import Reloaded
 from broker.identity import minter_environment
 from broker.ledger import Ledger
 from broker.metrics import Metrics
-from broker.minter import frames
+from broker.minter.asking import REVIEWERS, Mints, Reviewer
 from broker.minter.client import Launch, Pool, Service
-from broker.model import Ask, Given, Minted
-from broker.plan import Rendered, make_book
+from broker.plan import make_book
 from broker.rounds import Rounds
 from broker.server.bounds import bounds
 from broker.server.clerk import Clerk, Facts
@@ -42,6 +41,7 @@ from broker.server.doors import BACKLOG, Doors, open_doors
 from broker.server.issuer import Issuer
 from broker.server.kept_tokens import KeptTokens
 from broker.server.reception import Reception
+from broker.server.reviews import NODE_NAME, Reviews
 from broker.server.rights import Rights
 from broker.server.worker import Plane
 
@@ -99,6 +99,7 @@ class Daemon:
             stack.callback(self._kept.close)
             stack.callback(self._plane.reception.close)
             stack.push_async_callback(self._pool.close)
+            stack.push_async_callback(self._reviewer.pool.close)
             stack.push_async_callback(self.rounds.close)
             stack.callback(self._directory.close)
             await self._serve(doors, stack)
@@ -121,11 +122,10 @@ class Daemon:
         """Keep leases fresh until `stop` is called."""
         self.rounds.warm(self.desk.book.warm())
         async with asyncio.TaskGroup() as loops:
-            rounds = loops.create_task(self.rounds.run())
-            ticking = loops.create_task(self._tick())
-            keeping = loops.create_task(self._kept.run())
+            fixed = [loops.create_task(one) for one in (self.rounds.run(), self._tick(), self._kept.run())]
+            fixed += [loops.create_task(self._reviews.run()) for _ in range(REVIEWERS)]
             await self._stopped.wait()
-            for loop in (rounds, ticking, keeping):
+            for loop in fixed:
                 loop.cancel()
 
     @property
@@ -155,10 +155,12 @@ class Daemon:
         finally:
             if self._ready:
                 process.notify("READY=1")
-        self.config = config
-        self._pool.relaunch(self._minters(snapshot))
+        before, self.config = self.config, config
+        for pool in (self._pool, self._reviewer.pool):
+            pool.relaunch(self._minters(snapshot))
         self.desk.swap(book)
         self._directory.forget_callers()
+        self._reviews.adopt(before)
         self._issuer.adopt(book)
         self._note(Reloaded(config.generation, None, by_uid))
         return config.generation
@@ -171,12 +173,16 @@ class Daemon:
         return bool(found)
 
     def _compose(self) -> None:
-        self._pool = Pool(self._minters(self._start.snapshot), self._note)
-        self.rounds = Rounds(self._mint, self._note, clock)
+        launch, generation = self._minters(self._start.snapshot), lambda: self.config.generation
+        self._pool = Pool(launch, self._note)
+        self._reviewer = Reviewer(launch, self._note, generation)
+        self.rounds = Rounds(Mints(self._pool, self._note, generation).mint, self._note, clock)
         self.desk = Desk(make_book(self.config), self.rounds, self._note, clock)
         self._directory = Directory(lambda: self.desk.book.config.callers, clock.now)
+        node = os.environ.get(NODE_NAME)
+        self._reviews = Reviews(lambda: self.config, self._reviewer.ask, self._note, clock, node)
         tokens, rights = WorkerTokens(), Rights(self.desk)
-        self.facts.minters = lambda: self._pool.pids
+        self.facts.minters = lambda: (*self._pool.pids, *self._reviewer.pool.pids)
         self._clerk = Clerk(
             desk=self.desk,
             rounds=self.rounds,
@@ -194,6 +200,7 @@ class Daemon:
             where=lambda: (self.facts.host, self.facts.port),
             note=self._note,
             clock=clock,
+            of_pod=self._reviews.of,
         )
         folder = Path(self._start.runtime_dir) if self._start.audited else None
         self._kept = KeptTokens.of(tokens, folder, self.socket_path, self._note, clock)
@@ -211,13 +218,15 @@ class Daemon:
             attesting=self._attestor.on,
             limits=self.config.daemon.limits,
             imds_tokens=ImdsTokens() if self.facts.imds == "on" else None,
+            reviews=self._reviews,
         )
         limits = bounds(process.raise_descriptor_limit(), self.config.daemon.limits)
         self._plane = Plane(reception, self._attestor.uid_of, limits)
 
     def _open_sockets(self, stack: contextlib.AsyncExitStack) -> Doors:
         doors = open_doors(self.config.daemon, self._start.handed, self._start.runtime_dir, stack)
-        self.facts.host, self.facts.port = doors.listen[0].host, doors.listen[0].port
+        self._own = doors.listen
+        self.facts.host, self.facts.port = doors.workers.host, doors.workers.port
         self.facts.listen = tuple(map(str, doors.listen))
         self.facts.admin = doors.admin_at
         self.socket_path = doors.path
@@ -240,11 +249,8 @@ class Daemon:
     def _minters(self, snapshot: Snapshot) -> Launch | Service:
         if self.config.daemon.minter_socket:
             return Service(self.config.daemon.minter_socket)
-        return Launch(snapshot, minter_environment(self._start.identity, os.environ, self._own_addresses()))
-
-    def _own_addresses(self) -> tuple[tuple[str, int], ...]:
-        """Every address that is ours: a minter must never fetch from the broker itself."""
-        return tuple((self.facts.host, int(one.rpartition(":")[2])) for one in self.facts.listen)
+        own = [(one.host, one.port) for one in self._own]  # a minter must never fetch from the broker itself
+        return Launch(snapshot, minter_environment(self._start.identity, os.environ, own))
 
     def _read_again(self) -> tuple[Config, Snapshot]:
         if self._start.config_path is None:
@@ -257,18 +263,6 @@ class Daemon:
             raise ConfigError(*(Mistake(f"{place} {name}", "a change here needs a restart") for name in changed))
         return config, snapshot
 
-    async def _mint(self, rendered: Rendered, given: Given) -> Minted:
-        source = rendered.credential.source
-        ask = Ask(credential=rendered.label, facts=rendered.facts, generation=self.config.generation, given=given)
-        try:
-            brought = await self._pool.call(frames.Call(do="mint", ask=ask))
-        except MintError as error:
-            self._note(UpstreamAsked(source, error.code))
-            raise
-        self._note(UpstreamAsked(source, "ok"))
-        assert isinstance(brought, frames.Brought)
-        return brought.minted
-
     async def _tick(self) -> None:
         """Once a second: deadlines, expired tokens, how late we are, and a sign of life to systemd."""
         while True:
@@ -276,6 +270,7 @@ class Daemon:
             await asyncio.sleep(TICK)
             self.metrics.lag = max(clock.now() - due, 0.0)
             self._plane.sweep(self.metrics.lag)
+            self._reviews.tick()
             self._issuer.expire()
             if self._audit:
                 self._audit.tick()

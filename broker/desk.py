@@ -49,7 +49,7 @@ class Desk:
         keeper.served += 1
         if keeper.failures:
             self._note(StaleServed(keeper.rendered.label))
-        if (caller.token_id, caller.uid) not in keeper.handed:
+        if caller.bearer not in keeper.handed:
             self._hand(caller, keeper, lease, dialect)
         return lease
 
@@ -89,7 +89,7 @@ class Desk:
         return keeper
 
     def _hand(self, caller: Caller, keeper: Keeper, lease: Lease, dialect: str) -> None:
-        keeper.handed.add((caller.token_id, caller.uid))
+        keeper.handed.add(caller.bearer)
         self._note(
             LeaseHanded(
                 caller=caller.name,
@@ -101,6 +101,7 @@ class Desk:
                 serial=lease.serial,
                 expires_at=lease.expires_at,
                 dialect=dialect,
+                pod=caller.pod,
             )
         )
 

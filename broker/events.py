@@ -2,7 +2,7 @@
 
 import msgspec
 
-from broker.model import Facts
+from broker.model import Facts, Pod
 
 
 class LeaseMinted(msgspec.Struct, frozen=True):
@@ -73,6 +73,7 @@ class LeaseHanded(msgspec.Struct, frozen=True):
     serial: int
     expires_at: float
     dialect: str
+    pod: Pod | None = None
 
 
 class RequestDenied(msgspec.Struct, frozen=True):
@@ -85,6 +86,8 @@ class RequestDenied(msgspec.Struct, frozen=True):
     caller: str | None = None  # where it was known who asked
     token_id: str | None = None
     dialect: str | None = None
+    pod: Pod | None = None
+    peer: str | None = None  # its address, where that tells pods from one another
 
 
 class Limited(msgspec.Struct, frozen=True):
@@ -95,6 +98,8 @@ class Limited(msgspec.Struct, frozen=True):
     uid: int | None
     caller: str | None = None
     token_id: str | None = None
+    pod: Pod | None = None
+    peer: str | None = None
 
 
 class TokenIssued(msgspec.Struct, frozen=True):
@@ -104,7 +109,8 @@ class TokenIssued(msgspec.Struct, frozen=True):
     caller: str
     uid: int | None
     expires_at: float | None
-    by_uid: int
+    by_uid: int | None  # None: a pod swapped its own token for it
+    pod: Pod | None = None
 
 
 class TokenRevoked(msgspec.Struct, frozen=True):
@@ -125,6 +131,22 @@ class AskRefused(msgspec.Struct, frozen=True):
     credential: str | None = None
     caller: str | None = None
     generation: str | None = None
+
+
+class ReviewsFail(msgspec.Struct, frozen=True):
+    """Tokens of pods cannot be reviewed, or the cluster's keys not be renewed; told once for each code.
+
+    `what` is "review" or "renewal"; `by_keys` says that tokens are judged by the keys that are held, for now.
+    """
+
+    what: str
+    code: str
+    advice: str
+    by_keys: bool
+
+
+class ReviewsWork(msgspec.Struct, frozen=True):
+    """The API server answers again."""
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -173,6 +195,8 @@ Event = (
     | TokenIssued
     | TokenRevoked
     | AskRefused
+    | ReviewsFail
+    | ReviewsWork
     | Reloaded
     | TokensDropped
     | WriteFailed

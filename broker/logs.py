@@ -14,6 +14,8 @@ from broker.events import (
     MintFailed,
     OlderLease,
     Reloaded,
+    ReviewsFail,
+    ReviewsWork,
     TokensDropped,
     WriteFailed,
     WriteHealed,
@@ -77,6 +79,11 @@ def listen(event: Event) -> None:
             log.error("lease evicted: upstream denied it twice", credential=event.credential, serial=event.serial)
         case MinterLost():
             log.warning("minter lost and replaced", why=event.why)
+        case ReviewsFail():
+            text = "tokens of pods cannot be reviewed" if event.what == "review" else "the cluster's keys cannot be had"
+            log.warning(text, code=event.code, advice=event.advice, judged_by_keys=event.by_keys)
+        case ReviewsWork():
+            log.info("the API server answers again")
         case Reloaded(error=None):
             log.info("configuration reloaded", generation=event.generation[:12])
         case Reloaded():

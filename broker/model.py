@@ -105,19 +105,39 @@ class CallerFacts(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None  # the group that matched
 
 
+class Pod(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod as its cluster vouches for it, or what of it a token tells; all of it may be shown to people.
+
+    `audiences` are those of ours that its token is meant for.
+    """
+
+    namespace: str
+    service_account: str
+    name: str | None = None
+    uid: str | None = None
+    node: str | None = None
+    audiences: tuple[str, ...] = ()
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """An authenticated worker process: every configured caller it matched, in file order, and how it was known."""
 
     matches: tuple[CallerFacts, ...]
-    how: str  # "uid" or "token"
+    how: str  # "uid", "token" or "kubernetes"
     uid: int | None = None
     token_id: str | None = None
+    pod: Pod | None = None  # by its own token, or by the path token that it was given for that
     only: tuple[str, ...] | None = None  # narrowed to these credentials, in this order of preference
 
     @property
     def name(self) -> str:
         """The name for status and audit."""
         return "+".join(match.caller for match in self.matches)
+
+    @property
+    def bearer(self) -> tuple[str | None, int | None]:
+        """Who is told apart in the audit: the id of its worker token, else its pod's uid, and its own uid."""
+        return self.token_id or (self.pod.uid if self.pod else None), self.uid
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -154,3 +174,33 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     facts: CallerFacts
     generation: str
     given: Given = Given()
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """A cluster's public keys as its API server gave them, and whose tokens they sign."""
+
+    issuer: str
+    jwks: bytes
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """What the daemon may ask about a token that a pod shows; None where only the keys are wanted.
+
+    `keys` are given where the API server is away and they may be believed still: nobody is asked then.
+    """
+
+    token: Secret | None
+    generation: str
+    keys: Keys | None = None
+
+
+class Reviewed(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a review: the pod, or why the token is nobody's, in a fixed word; or the keys that were wanted.
+
+    `by_keys` says that the API server was away: nobody looked whether the pod is still there.
+    """
+
+    pod: Pod | None = None
+    reason: str | None = None
+    keys: Keys | None = None
+    by_keys: bool = False

@@ -26,6 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "wire": {"errors"},
     "model": {"secret"},
     "events": {"model"},
+    "jwt": set(),
     "safefile": {"errors"},
     "config.shape": {"model"},
     "control_api": {"model"},
@@ -33,7 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "origin": {"errors", "wire"},
     # Who asks, in which protocol, minted how, kept where: none of these knows another.
     "dialects": PURE,
-    "callers": SHAPE,
+    "callers": SHAPE | {"jwt"},
     "sources": PURE,
     "state": PURE,
     # The core: from what is written to what is answered.
@@ -60,12 +61,15 @@ ARROWS: dict[str, set[str]] = {
     "minter.service": SHAPE
     | {"audit", "config", "identity", "minter.admission", "minter.child", "minter.frames", "minter.reading"}
     | {"plan", "process", "server.sockets"},
-    "minter.child": SHAPE | {"config", "minter.frames", "plan", "process", "sources"},
+    "minter.asking": PURE | {"minter.client", "minter.frames", "plan"},
+    "minter.keys": PURE | {"jwt"},
+    "minter.review": SHAPE | {"minter.keys"},  # no source: it mints nothing, and belongs to no cloud
+    "minter.child": SHAPE | {"config", "minter.frames", "minter.review", "plan", "process", "sources"},
     "checking": SHAPE | {"minter.client", "minter.frames", "plan"},
     "server.sockets": SHAPE | {"callers"},
     "server": DECISIONS
     | {"callers", "control_api", "desk", "dialects", "head", "ledger", "metrics", "origin", "rounds"}
-    | {"server.sockets", "state", "status", "waiting"},
+    | {"server.sockets", "state", "status", "waiting", "worker_env"},  # what a pod sets, told with its path token
     # The worker's and the command line's side.
     "worker_env": SHAPE | {"dialects"},
     "identity": {"worker_env"},
@@ -76,20 +80,8 @@ ARROWS: dict[str, set[str]] = {
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.
     "daemon": DECISIONS
-    | {
-        "audit",
-        "audit_file",
-        "callers",
-        "checking",
-        "config",
-        "control_api",
-        "desk",
-        "dialects",
-        "identity",
-        "ledger",
-        "logs",
-    }
-    | {"metrics", "minter.client", "minter.frames", "process", "rounds", "server", "server.sockets", "sources"}
+    | {"audit", "audit_file", "callers", "checking", "config", "control_api", "desk", "dialects", "identity", "ledger"}
+    | {"logs", "metrics", "minter.asking", "minter.client", "process", "rounds", "server", "server.sockets", "sources"}
     | {"state", "status", "waiting", "worker_env"},
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
@@ -108,15 +100,16 @@ KEPT_IN = {
     "boto3": {"sources"},
     "botocore": {"sources"},
     "google": {"sources"},
-    "requests": {"sources"},
+    "requests": {"minter.review", "sources"},
     "grpc": set[str](),
-    "cryptography": {"sources", "state"},
+    "cryptography": {"minter.keys", "sources", "state"},
 }
 # Too big for the daemon: imported inside functions, so that only the process that calls them pays.
 LATE = {"boto3", "botocore", "google", "requests", "cryptography"}
 
 TASKS = {"create_task", "ensure_future"}
-OPENERS = {"minter.frames", "dialects", "sources", "worker_env", "files", "cli", "server", "control_client"}
+OPENERS = {"minter.frames", "minter.review", "dialects", "sources", "worker_env", "files", "cli", "server"}
+OPENERS |= {"control_client"}
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "manager", "base", "misc", "common"}
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40

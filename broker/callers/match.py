@@ -5,6 +5,7 @@ What is shown decides alone: a bad token is 401, never a fall-back to the uid.
 
 import msgspec
 
+from broker import jwt
 from broker.callers.accounts import Account
 from broker.callers.worker_token import HEADER_PREFIX, LENGTH, PATH_PREFIX
 from broker.config.shape import CallerEntry
@@ -46,6 +47,15 @@ class ImdsToken(msgspec.Struct, frozen=True):
         return "ImdsToken(...)"
 
 
+class ProjectedToken(msgspec.Struct, frozen=True):
+    """An Authorization field with what looks like a token that a cluster projected into a pod."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "ProjectedToken(...)"
+
+
 class Attested(msgspec.Struct, frozen=True):
     """It asks to be known by the kernel's uid of its connection."""
 
@@ -64,7 +74,7 @@ class Bad(msgspec.Struct, frozen=True):
     reason: str
 
 
-Shown = HeaderToken | PathToken | ImdsToken | Attested | Bare | Probe | Bad
+Shown = HeaderToken | PathToken | ImdsToken | ProjectedToken | Attested | Bare | Probe | Bad
 
 _ATTESTED, _BARE, _PROBE = Attested(), Bare(), Probe()
 _BAD_HEADER = Bad("authorization-not-ours")
@@ -96,7 +106,9 @@ def _in_header(value: str) -> Shown:
     if value == "attested":
         return _ATTESTED
     text = value[7:] if value[:7].lower() == "bearer " else value
-    return HeaderToken(text) if text.startswith(HEADER_PREFIX) and len(text) == LENGTH else _BAD_HEADER
+    if text.startswith(HEADER_PREFIX) and len(text) == LENGTH:
+        return HeaderToken(text)
+    return ProjectedToken(text) if jwt.has_form(text) else _BAD_HEADER
 
 
 def _in_path(segments: tuple[str, ...]) -> Shown:

@@ -5,6 +5,7 @@ epoch; a token that lives as long as the connection that holds it ends at infini
 connections, so such a token then has CLAIM seconds to be claimed by a new one.
 """
 
+import base64
 import hashlib
 import heapq
 import math
@@ -28,7 +29,7 @@ LENGTH = 47  # a prefix and 43 URL-safe characters, which are 32 random bytes
 CLAIM = 30.0
 
 _PREFIX: dict[Purpose, str] = {"header": HEADER_PREFIX, "path": PATH_PREFIX}
-_RANDOM_BYTES = 32
+RANDOM_BYTES = 32
 _ID_BYTES = 6
 
 
@@ -41,7 +42,7 @@ class TokenOrder(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller
     purpose: Purpose
     ttl: float
-    issued_by: int
+    issued_by: int | None  # a uid; None where a pod swapped its own token for it
     held: bool = False  # revoked when the control connection that asked for it ends
     beside: str | None = None  # the id of the held token that it is claimed with
 
@@ -52,7 +53,7 @@ class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     caller: Caller
     purpose: Purpose
-    issued_by: int
+    issued_by: int | None
     issued_at: float
     expires_at: float
     began: float
@@ -95,7 +96,7 @@ class WorkerTokens:
         self._digests: dict[str, bytes] = {}  # by id
         self._ends: list[tuple[float, str]] = []  # a heap; ids that are gone stay in it until they come up
         self._ended: list[TokenEntry] = []  # expired, and not yet told to the caller of `expire`
-        self._issued: Counter[int] = Counter()  # by issuing uid
+        self._issued: Counter[int | None] = Counter()  # by issuing uid; all pods are one
         self._most = most
         self._most_per_issuer = most_per_issuer
 
@@ -104,11 +105,24 @@ class WorkerTokens:
 
     def issue(self, order: TokenOrder, now: float, wall: float) -> tuple[Secret, TokenEntry]:
         """Make a token and keep its digest. Raises Refused if it would live no time, or the table is full."""
+        text = _PREFIX[order.purpose] + encoded(secrets.token_bytes(RANDOM_BYTES))
+        entry, _ = self.renew(text, order, now, wall)
+        return Secret(text), entry
+
+    def renew(self, text: str, order: TokenOrder, now: float, wall: float) -> tuple[TokenEntry, bool]:
+        """Keep a token of this text, which must be unguessable, or have it live longer; and whether it is new.
+
+        Raises Refused if it would live no time, or the table is full.
+        """
         if not order.ttl > 0:
             raise Refused(400, "InvalidTtl", "a worker token must live longer than 0 seconds: give a longer ttl")
-        self._make_room(order.issued_by, now)
-        text = _PREFIX[order.purpose] + secrets.token_urlsafe(_RANDOM_BYTES)
-        token_id = self._new_id()
+        digest = _digest(text)
+        before = self._by_digest.get(digest)
+        if before is None:
+            self._make_room(order.issued_by, now)
+        elif before.ends >= now + order.ttl:
+            return before, False
+        token_id = before.id if before else self._new_id()
         entry = TokenEntry(
             id=token_id,
             caller=msgspec.structs.replace(order.caller, how="token", token_id=token_id),
@@ -121,8 +135,8 @@ class WorkerTokens:
             held=order.held,
             beside=order.beside,
         )
-        self._keep(_digest(text), entry)
-        return Secret(text), entry
+        self._keep(digest, entry)
+        return entry, before is None
 
     def find(self, text: str, purpose: Purpose, now: float) -> TokenEntry | None:
         """The live token of that text and purpose, or None."""
@@ -216,15 +230,16 @@ class WorkerTokens:
     def _sweep(self, now: float) -> None:
         while self._ends and self._ends[0][0] <= now:
             entry = self.entry(heapq.heappop(self._ends)[1])
-            if entry is not None and entry.ends <= now:  # it may have been claimed since this was noted
+            if entry is not None and entry.ends <= now:  # it may have been claimed or renewed since this was noted
                 self.revoke(entry.id)
                 self._ended.append(entry)
 
-    def _make_room(self, issuer: int, now: float) -> None:
+    def _make_room(self, issuer: int | None, now: float) -> None:
         if len(self) >= self._most or self._issued[issuer] >= self._most_per_issuer:
             self._sweep(now)
         if self._issued[issuer] >= self._most_per_issuer:
-            advice = f"uid {issuer} has {self._most_per_issuer} live worker tokens: revoke some, or issue shorter ones"
+            who = "pods have" if issuer is None else f"uid {issuer} has"
+            advice = f"{who} {self._most_per_issuer} live worker tokens: revoke some, or issue shorter ones"
             raise Refused(429, "TooManyTokens", advice)
         if len(self) >= self._most:
             advice = f"there are {self._most} live worker tokens: revoke some, or issue shorter ones"
@@ -234,6 +249,11 @@ class WorkerTokens:
         while (token_id := secrets.token_hex(_ID_BYTES)) in self._digests:
             pass
         return token_id
+
+
+def encoded(random: bytes) -> str:
+    """Bytes as the URL-safe text of a token."""
+    return base64.urlsafe_b64encode(random).rstrip(b"=").decode()
 
 
 def _digest(text: str) -> bytes:

@@ -82,7 +82,14 @@ def list_(as_json: bool, explicit: str | None) -> None:
         click.echo(msgspec.json.encode(tokens))
         return
     rows = [
-        (one.id, one.caller, one.purpose, "any" if one.uid is None else str(one.uid), str(one.issued_by), _when(one))
+        (
+            one.id,
+            one.caller,
+            one.purpose,
+            "any" if one.uid is None else str(one.uid),
+            one.pod or str(one.issued_by),
+            _when(one),
+        )
         for one in tokens
     ]
     click.echo(table(("ID", "CALLER", "FOR", "UID", "ISSUED BY", "UNTIL"), rows))

@@ -1,13 +1,15 @@
 """What lies between the tables: `from` chains, grants, shared identities, readiness. Pure."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from broker.config.callers import CallerRead
 from broker.config.credentials import Entry
+from broker.config.daemon import address_in
 from broker.config.durations import human
-from broker.config.table import did_you_mean
+from broker.config.table import Table, did_you_mean
 from broker.config.templates import facts_in
 from broker.model import Spec
 
@@ -42,6 +44,22 @@ def check_grants(callers: Mapping[str, CallerRead], entries: Entries) -> None:
                     "grants",
                     index,
                 )
+
+
+def check_listen(daemon: Table, callers: Mapping[str, CallerRead]) -> None:
+    """Notes listeners that only pods may use where no caller is one."""
+    if any("kubernetes" in way for caller in callers.values() for way in _ways(caller.table)):
+        return  # be it one with mistakes of its own
+    listen = daemon.content.get("listen")
+    for index, text in enumerate(listen if isinstance(listen, list) else ()):
+        address = address_in(text) if isinstance(text, str) else None
+        if address and address.for_pods:
+            daemon.note("is for Kubernetes callers alone, and no caller has kubernetes = {...}", "listen", index)
+
+
+def _ways(table: Table) -> tuple[dict[str, Any], ...]:
+    ways = table.content.get("any")
+    return (table.content, *(way for way in (ways if isinstance(ways, list) else ()) if isinstance(way, dict)))
 
 
 def _check_base(entry: Entry, entries: Entries) -> None:

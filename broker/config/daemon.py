@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from broker.config.shape import Address, DaemonSettings, Limits
+from broker.config.shape import Address, Cluster, DaemonSettings, Limits
 from broker.config.table import Table
 
 LATER = ("state_dir", "state_key")
@@ -19,9 +19,19 @@ LONGEST_SOCKET = 107  # sun_path holds 108 bytes with its closing zero
 _TYPES = {field.name: field.type for field in msgspec.structs.fields(DaemonSettings)}
 ADDRESS = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})")
 _ADDRESS_FORM = 'must be a literal IP address and a port, such as "127.0.0.1:9911" or "[::1]:9911"'
-_NOT_LOOPBACK = "must be a loopback address; others are for Kubernetes callers, which this version does not support"
+_NOT_LOOPBACK = "must be a loopback address"
+_NOT_FOR_PODS = "must be a loopback address, or 169.254.170.23 or [fd00:ec2::23] for Kubernetes callers"
 
 Name = Annotated[str, Meta(min_length=1)]
+# A name or an address, a port perhaps, and nothing else: no path, no user.
+ApiServer = Annotated[
+    str,
+    Meta(
+        max_length=300,
+        pattern=r"^https://(?:[0-9A-Za-z](?:[0-9A-Za-z.-]*[0-9A-Za-z])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$",
+        examples=["https://10.0.0.1:6443"],
+    ),
+]
 
 
 def read_daemon(table: Table) -> DaemonSettings:
@@ -38,6 +48,7 @@ def read_daemon(table: Table) -> DaemonSettings:
         operators=_operators(table),
         imds=table.take("imds", bool, default.imds),
         limits=_limits(table.below("limits")) if "limits" in table else default.limits,
+        kubernetes=_cluster(table.below("kubernetes")) if "kubernetes" in table else default.kubernetes,
     )
     table.take("include", str)  # `disk` has followed it already
     table.close(LATER)
@@ -57,16 +68,24 @@ def _listen(table: Table) -> tuple[Address, ...]:
 def _address(table: Table, text: str | None, *steps: str | int) -> Address | None:
     if text is None:
         return None
-    found = ADDRESS.fullmatch(text)
-    address = _ip(found[1], found[2]) if found else None
-    if not found or address is None or int(found[3]) > LARGEST_PORT:
+    address = address_in(text)
+    if address is None:
         table.note(_ADDRESS_FORM, *steps)
         return None
-    # Whether a mapped 127.0.0.1 counts as loopback depends on the version of Python.
-    if not address.is_loopback or getattr(address, "ipv4_mapped", None):
-        table.note(_NOT_LOOPBACK, *steps)
+    for_workers = steps[0] == "listen"
+    if not _is_loopback(address) and not (for_workers and address.for_pods):
+        table.note(_NOT_FOR_PODS if for_workers else _NOT_LOOPBACK, *steps)
         return None
-    return Address(str(address), int(found[3]))
+    return address
+
+
+def address_in(text: str) -> Address | None:
+    """The literal address and port that a text is, its host in one spelling; None if it is none."""
+    found = ADDRESS.fullmatch(text)
+    host = _ip(found[1], found[2]) if found else None
+    if not found or host is None or int(found[3]) > LARGEST_PORT:
+        return None
+    return Address(str(host), int(found[3]))
 
 
 def _ip(bracketed: str | None, plain: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -74,6 +93,12 @@ def _ip(bracketed: str | None, plain: str) -> ipaddress.IPv4Address | ipaddress.
         return ipaddress.IPv6Address(bracketed) if bracketed else ipaddress.IPv4Address(plain)
     except ValueError:
         return None
+
+
+def _is_loopback(address: Address) -> bool:
+    """Whether a mapped 127.0.0.1 counts depends on the version of Python; here it does not."""
+    host = ipaddress.ip_address(address.host)
+    return host.is_loopback and not getattr(host, "ipv4_mapped", None)
 
 
 def _distinct(table: Table, settings: DaemonSettings) -> None:
@@ -91,6 +116,17 @@ def _operators(table: Table) -> tuple[str, ...]:
         if name == "group:":
             table.note("names no group after `group:`", "operators", index)
     return given
+
+
+def _cluster(table: Table) -> Cluster:
+    default = Cluster()
+    cluster = Cluster(
+        api_server=table.take("api_server", ApiServer),
+        token_file=table.take_path("token_file", Name) or default.token_file,
+        ca_file=table.take_path("ca_file", Name) or default.ca_file,
+    )
+    table.close()
+    return cluster
 
 
 def _limits(table: Table) -> Limits:

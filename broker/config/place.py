@@ -76,7 +76,8 @@ class Notes:
 
 def shown(steps: Steps) -> str:
     """The way to a value as people write it: `[callers.trainer] any[1].uid`."""
-    depth = {"daemon": 2 if steps[1:2] == ("limits",) else 1, "credentials": 2, "callers": 2}.get(str(steps[:1][0]), 0)
+    daemon = 2 if steps[1:2] in {("limits",), ("kubernetes",)} else 1
+    depth = {"daemon": daemon, "credentials": 2, "callers": 2}.get(str(steps[:1][0]), 0)
     table = ".".join(_name(step) for step in steps[:depth])
     key = "".join(f"[{step}]" if isinstance(step, int) else f".{_name(step)}" for step in steps[depth:])
     return f"[{table}] {key[1:]}".rstrip() if table else key[1:]

@@ -14,7 +14,7 @@ from typing import Any
 
 from broker.config import disk, zero
 from broker.config.callers import Uids, read_caller, uid_of
-from broker.config.checks import check_credentials, check_grants
+from broker.config.checks import check_credentials, check_grants, check_listen
 from broker.config.credentials import Entry, read_credential
 from broker.config.daemon import read_daemon
 from broker.config.place import Document, Notes
@@ -69,13 +69,14 @@ def _configured(files: disk.Files, notes: Notes, sources: Sources, uids: Uids) -
     main = documents[0] if documents and documents[0].path == files[0][0] else None
     for document in documents:
         _check_sections(document, main, notes)
-    daemon = DaemonSettings()
-    if main and "daemon" in main.tree:
-        daemon = read_daemon(Table(main, ("daemon",), notes))
+    settings = Table(main, ("daemon",), notes) if main and "daemon" in main.tree else None
+    daemon = read_daemon(settings) if settings else DaemonSettings()
     credentials = _credentials(documents, notes, sources)
     callers = {name: read_caller(name, table, uids) for name, table in _named("callers", documents, notes).items()}
     check_credentials(credentials)
     check_grants(callers, credentials)
+    if settings:
+        check_listen(settings, callers)
     notes.raise_if_any()
     return Config(
         daemon=daemon,

@@ -52,6 +52,7 @@ def _named(content: dict[str, Any]) -> dict[str, Any]:
 def _daemon() -> dict[str, Any]:
     paths = dict.fromkeys(("socket", "runtime_dir", "minter_socket", "audit_file", "include"), _TEXT)
     limits = _object({field.name: _COUNT for field in msgspec.structs.fields(Limits)})
+    cluster = {"api_server": msgspec.json.schema(daemon.ApiServer), "token_file": _TEXT, "ca_file": _TEXT}
     listen = {"type": "array", "items": _ADDRESS, "minItems": 1, "uniqueItems": True}
     return _object(
         {
@@ -62,17 +63,19 @@ def _daemon() -> dict[str, Any]:
             "operators": _TEXTS,
             "imds": _FLAG,
             "limits": limits,
+            "kubernetes": _object(cluster),
         }
     )
 
 
 def _caller() -> dict[str, Any]:
     uid = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": callers.LARGEST_UID}, _TEXT]}
-    either = {"uid": uid, "group": _TEXT}
+    pods = _object({key: msgspec.json.schema(type_) for key, type_ in callers.PODS.items()}, *callers.PODS)
+    either = {"uid": uid, "group": _TEXT, "kubernetes": pods}
     items = {**_object(either), "minProperties": 1, "maxProperties": 1}
     flags = dict.fromkeys(("worker_token", "allow_root", "bare"), _FLAG)
     any_of = {"type": "array", "items": items, "minItems": 1}
-    rules = [{"required": [key]} for key in ("any", "uid", "group")]
+    rules = [{"required": [key]} for key in ("any", *either)]
     token = {"required": ["worker_token"], "properties": {"worker_token": {"const": True}}}
     content = _object({"any": any_of, **either, **flags, "grants": _TEXTS, "issuers": _TEXTS})
     return {**content, "oneOf": [*rules, token]}

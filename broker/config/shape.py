@@ -6,12 +6,20 @@ import msgspec
 
 from broker.model import Spec
 
+# The only addresses beside loopback that AWS's SDKs send a token to without TLS and that pods can reach.
+POD_HOSTS = frozenset({"169.254.170.23", "fd00:ec2::23"})
+
 
 class Address(msgspec.Struct, frozen=True):
     """A literal IP address and a port; port 0 takes any free one."""
 
     host: str
     port: int
+
+    @property
+    def for_pods(self) -> bool:
+        """Whether Kubernetes callers alone are served there."""
+        return self.host in POD_HOSTS
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -30,6 +38,20 @@ class Limits(msgspec.Struct, frozen=True):
     requests_burst: int = 20_000
 
 
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"  # where a pod has its own, unless it is told not to
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+    """`[daemon.kubernetes]`: how a minter reaches the API server, by default as any pod does.
+
+    `api_server` None is what KUBERNETES_SERVICE_HOST and _PORT name.
+    """
+
+    api_server: str | None = None
+    token_file: str = f"{SERVICE_ACCOUNT}/token"
+    ca_file: str = f"{SERVICE_ACCOUNT}/ca.crt"
+
+
 class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[daemon]`. Paths are absolute after reading; None means the default of where the daemon runs."""
 
@@ -43,6 +65,7 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
     operators: tuple[str, ...] = ("root",)  # user names and "group:NAME"
     imds: bool = False  # IMDSv2 at /latest
     limits: Limits = Limits()
+    kubernetes: Cluster = Cluster()
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +81,20 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     share_identity: bool = False
 
 
+class Pods(msgspec.Struct, frozen=True):
+    """The pods of one service account, known by tokens that are meant for this audience."""
+
+    namespace: str
+    service_account: str
+    audience: str
+
+
 class Rule(msgspec.Struct, frozen=True):
-    """One way for a process to match a caller; exactly one of the two is set."""
+    """One way for a process to match a caller; exactly one of the three is set."""
 
     uid: int | None = None
     group: str | None = None
+    kubernetes: Pods | None = None
 
 
 class CallerEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +118,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     generation: str
     files: tuple[str, ...] = ()  # what was read, in order; empty under zero configuration
     zero: bool = False
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """Every audience that a Kubernetes caller's token may be meant for; empty where there is no such caller."""
+        rules = (rule.kubernetes for caller in self.callers for rule in caller.rules)
+        return tuple(sorted({pods.audience for pods in rules if pods}))
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from broker.config.shape import CallerEntry
 from broker.errors import BrokerError, Unreachable
-from broker.minter.frames import Call
+from broker.minter.frames import Call, Examine, Question
 from broker.model import AccessToken, AwsKeys, CallerFacts, Given, Kind, Value
 from broker.plan import Book, Rendered
 
@@ -33,8 +33,16 @@ class NotAdmitted(Unreachable):
         self.reason = reason
 
 
-def admit(book: Book, call: Call) -> None:
+def admit(book: Book, question: Question) -> None:
     """Nothing, where the configuration allows the question. Raises NotAdmitted."""
+    if isinstance(question, Examine):
+        if not book.config.audiences:
+            raise NotAdmitted("pods", "the daemon asked whose a token is, and no caller is a pod")
+    else:
+        _admit_call(book, question)
+
+
+def _admit_call(book: Book, call: Call) -> None:
     ask = call.ask
     if call.do not in QUESTIONS:
         raise NotAdmitted("question", "the minter service mints what is configured, and looks for nothing else")

@@ -8,15 +8,16 @@ from broker.process import die_with_parent, harden
 
 harden()
 
-import socket  # noqa: E402 - nothing else happens before this process is undumpable
+import os  # noqa: E402 - nothing else happens before this process is undumpable
+import socket  # noqa: E402
 import sys  # noqa: E402
 
 from broker.config.callers import nobody  # noqa: E402
 from broker.config.read import parse  # noqa: E402
 from broker.config.shape import Snapshot  # noqa: E402
 from broker.errors import BrokerError, IdentityMissing, Unreachable  # noqa: E402
-from broker.minter import frames  # noqa: E402
-from broker.model import Ask, Minted  # noqa: E402
+from broker.minter import frames, review  # noqa: E402
+from broker.model import Ask, Minted, Review, Reviewed  # noqa: E402
 from broker.plan import Book, Rendered, make_book  # noqa: E402
 from broker.sources import TABLE, Source  # noqa: E402
 
@@ -43,10 +44,12 @@ def answer(book: Book, body: bytes) -> frames.Answer:
         return frames.from_error(Unreachable(f"the source failed unexpectedly ({type(error).__name__})"))
 
 
-def _answer(book: Book, call: frames.Call) -> frames.Answer:
-    ask = call.ask
-    if ask.generation != book.config.generation:
+def _answer(book: Book, call: frames.Question) -> frames.Answer:
+    if call.generation != book.config.generation:
         raise Unreachable("the minter has another configuration than the daemon; it will be replaced")
+    if isinstance(call, frames.Examine):
+        return frames.Examined(_examine(book, call.review))
+    ask = call.ask
     if ask.credential not in book.credentials:
         raise Unreachable("the daemon asked for a credential that is not configured")
     rendered = book.rendered(ask.credential, ask.facts, ask.given.audience)
@@ -57,6 +60,12 @@ def _answer(book: Book, call: frames.Call) -> frames.Answer:
         raise IdentityMissing("a chained credential needs the held lease of its base, and no other does")
     minted = _mint(source, rendered, ask)
     return frames.Brought(minted, source.who(rendered.spec, minted.value) if call.do == "who" else None)
+
+
+def _examine(book: Book, asked: Review) -> Reviewed:
+    if not book.config.audiences:
+        raise Unreachable("the daemon asked whose a token is, and no caller is a pod")
+    return review.answer(asked, book.config.daemon.kubernetes, book.config.audiences, os.environ)
 
 
 def _mint(source: Source, rendered: Rendered, ask: Ask) -> Minted:

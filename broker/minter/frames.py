@@ -17,7 +17,7 @@ from broker.errors import (
     Throttled,
     Unreachable,
 )
-from broker.model import Ask, Facts, Minted
+from broker.model import Ask, Facts, Minted, Review, Reviewed
 from broker.secret import Secret
 
 LONGEST = 16 << 20  # a configuration may have 8 MiB; a lease has a few KiB
@@ -26,11 +26,27 @@ HEAD = struct.Struct(">I")
 _ERRORS = {error.__name__: error for error in (Denied, IdentityMissing, Malformed, Throttled, Unreachable, MintError)}
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
     """One question: "mint" a lease, mint and ask "who" it is, or "find" what zero configuration has."""
 
     do: Literal["mint", "who", "find"]
     ask: Ask
+
+    @property
+    def generation(self) -> str:
+        """Of the configuration that it is asked by."""
+        return self.ask.generation
+
+
+class Examine(msgspec.Struct, frozen=True, tag="examine"):
+    """The other kind of question: whose is a token that a pod shows?"""
+
+    review: Review
+
+    @property
+    def generation(self) -> str:
+        """Of the configuration that it is asked by."""
+        return self.review.generation
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -55,12 +71,19 @@ class Found(msgspec.Struct, frozen=True, tag="found"):
     identity: str | None
 
 
-Answer = Failed | Brought | Found
+class Examined(msgspec.Struct, frozen=True, tag="examined"):
+    """The answer to it."""
+
+    reviewed: Reviewed
+
+
+Question = Call | Examine
+Answer = Failed | Brought | Found | Examined
 
 _T = TypeVar("_T")
 
 
-def pack(message: Call | Answer) -> bytes:
+def pack(message: Question | Answer) -> bytes:
     """A message as one frame."""
     return wrap(_ENCODER.encode(message))
 
@@ -80,7 +103,7 @@ def length(head: bytes) -> int:
     return int(found)
 
 
-def unpack_call(body: bytes) -> Call:
+def unpack_call(body: bytes) -> Question:
     """A frame's body, as the minter reads it. Raises Malformed."""
     return _decode(_CALLS, body)
 
@@ -122,5 +145,5 @@ def _close(kind: type, value: Any) -> Any:
 
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_open)
-_CALLS = msgspec.msgpack.Decoder(Call, dec_hook=_close)
+_CALLS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question, dec_hook=_close)
 _ANSWERS: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer, dec_hook=_close)

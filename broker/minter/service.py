@@ -133,13 +133,14 @@ class Window:
     def reply(self, body: bytes) -> frames.Answer:
         """The answer to one frame, or the refusal, of which a line of audit tells."""
         ask: Ask | None = None
+        generation: str | None = None
         try:
-            call = frames.unpack_call(body)
-            ask = call.ask
-            book = self._reading.book(ask.generation)
-            admit(book, call)
+            question = frames.unpack_call(body)
+            generation, ask = question.generation, question.ask if isinstance(question, frames.Call) else None
+            book = self._reading.book(generation)
+            admit(book, question)
         except BrokerError as error:
-            return self._refuse(error, ask)
+            return self._refuse(error, ask, generation)
         if book is not self._settled:
             self._settle(book)
         return answer(book, body)
@@ -152,7 +153,7 @@ class Window:
         os.environ.update(settled)
         self._settled = book
 
-    def _refuse(self, error: BrokerError, ask: Ask | None = None) -> frames.Failed:
+    def _refuse(self, error: BrokerError, ask: Ask | None = None, generation: str | None = None) -> frames.Failed:
         reason = error.reason if isinstance(error, NotAdmitted) else "frame"
         self._audit.listen(
             AskRefused(
@@ -160,7 +161,7 @@ class Window:
                 self._uid,
                 credential=_shown(_NAME, ask.credential if ask else None),
                 caller=_shown(_NAME, ask.facts.caller if ask else None),
-                generation=_shown(_GENERATION, ask.generation if ask else None),
+                generation=_shown(_GENERATION, generation),
             )
         )
         return frames.from_error(error)

@@ -29,6 +29,11 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(_address(one) for one in self.worker)
 
     @property
+    def workers(self) -> Address:
+        """Where processes of this machine go: not where pods alone are served. Of no host where there is no such."""
+        return workers_among(self.listen)
+
+    @property
     def admin_at(self) -> str | None:
         """Where health and metrics are, if anywhere."""
         return str(_address(self.admin[0])) if self.admin else None
@@ -51,6 +56,11 @@ def open_doors(
         stack.callback(Path(path).unlink, missing_ok=True)
     admin = [hold(sockets.listen_tcp(settings.admin, ADMIN_BACKLOG))] if settings.admin else []
     return Doors(worker=worker, control=control, admin=admin, path=path)
+
+
+def workers_among(listen: tuple[Address, ...]) -> Address:
+    """The first that is not for pods alone."""
+    return next((one for one in listen if not one.for_pods), Address("", 0))
 
 
 def _address(listener: socket.socket) -> Address:

@@ -10,7 +10,7 @@ from broker.callers.accounts import Account
 from broker.callers.worker_token import TokenEntry, TokenOrder, WorkerTokens
 from broker.errors import Refused
 from broker.events import TokenIssued, TokenRevoked
-from broker.model import Caller, CallerFacts
+from broker.model import Caller, CallerFacts, Pod
 from broker.plan import Book
 from broker.rounds import Clock, Note
 from broker.secret import Secret
@@ -21,7 +21,11 @@ FOR_EVER = float("inf")
 
 
 class Issuer:
-    """Issues worker tokens and ends them. `where` gives the worker plane's host and port."""
+    """Issues worker tokens and ends them.
+
+    `where` gives the worker plane's host and port, the host empty where it serves pods alone; `of_pod` says which
+    caller a pod is now.
+    """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over the parts
         self,
@@ -32,6 +36,7 @@ class Issuer:
         where: Callable[[], tuple[str, int]],
         note: Note,
         clock: Clock,
+        of_pod: Callable[[Pod], Caller | str] = lambda _: "no-kubernetes-caller",
     ) -> None:
         self._rights = rights
         self._tokens = worker_tokens
@@ -39,9 +44,14 @@ class Issuer:
         self._where = where
         self._note = note
         self._clock = clock
+        self._of_pod = of_pod
 
     def engage(self, account: Account, order: api.WorkerOrder) -> api.Worker:
         """Two tokens for a worker of the asking user, and what its environment needs."""
+        host, port = self._where()
+        if not host:
+            advice = "this daemon serves pods alone: add a loopback address to `listen`"
+            raise Refused(403, "PodsAlone", advice)
         caller = self._caller(account, order)
         granted = self._granted(caller)
         unknown = sorted(set(order.use) - {one.name for one in granted})
@@ -51,7 +61,6 @@ class Issuer:
         first = TokenOrder(caller=caller, purpose="header", ttl=ttl, issued_by=account.uid, held=order.hold)
         header, in_header = self._make(first)
         path, in_path = self._make(msgspec.structs.replace(first, purpose="path", beside=in_header.id))
-        host, port = self._where()
         return api.Worker(
             caller=caller.name,
             host=host,
@@ -111,9 +120,12 @@ class Issuer:
             self._note(_revoked(entry, "closed" if entry.held else "expired"))
 
     def adopt(self, book: Book) -> None:
-        """A new generation: tokens of callers that it does not have end."""
+        """A new generation: tokens of callers that it does not have end, and those of pods that it knows otherwise."""
         for entry in self._tokens.adopt(book.callers):
             self._note(_revoked(entry, "caller-gone"))
+        for entry in self._tokens.list():
+            if entry.caller.pod is not None and not self._still_is(entry.caller, entry.caller.pod):
+                self._end(entry.id, "caller-gone", None)
 
     def _caller(self, account: Account, order: api.WorkerOrder) -> Caller:
         """Who the worker will be: the named caller, if the account may have its tokens, else all that it is."""
@@ -144,6 +156,10 @@ class Issuer:
         self._note(TokenIssued(entry.id, order.caller.name, order.caller.uid, _ends(entry), order.issued_by))
         return token, entry
 
+    def _still_is(self, caller: Caller, pod: Pod) -> bool:
+        now = self._of_pod(pod)
+        return isinstance(now, Caller) and now.matches == caller.matches
+
     def _end(self, token_id: str, why: str, by_uid: int | None) -> None:
         entry = self._tokens.revoke(token_id)
         if entry is not None:
@@ -171,4 +187,5 @@ def _listed(entry: TokenEntry) -> api.Token:
         issued_by=entry.issued_by,
         expires_at=_ends(entry),
         unclaimed=entry.unclaimed,
+        pod=f"{entry.caller.pod.namespace}/{entry.caller.pod.name}" if entry.caller.pod else None,
     )

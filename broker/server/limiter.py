@@ -1,7 +1,8 @@
 """Who asks too much, and who guesses: a bucket of requests for each caller, a count of failures for each uid.
 
-Whoever is over a limit waits for each answer. Nothing here knows an address: all workers come from 127.0.0.1. What a
-uid fails to show holds up nobody who shows something good, that very uid included.
+Whoever is over a limit waits for each answer. On loopback nothing is counted by address: all workers come from
+127.0.0.1. Where pods alone are served each has an address of its own, and no uid that means anything. What a uid, or a
+pod, fails to show holds up nobody who shows something good, itself included.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from broker.config.shape import Limits
 from broker.events import Limited
 from broker.model import Caller
 from broker.rounds import Clock, Note
+from broker.server.link import Peer
 
 MOST_FAILURES = 100  # of a uid within WINDOW are answered like any other refusal; the rest cheaply and late
 WINDOW = 10.0
@@ -43,14 +45,14 @@ class Limiter:
         self._clock = clock
         self._filled = clock.now()
         self._spent: dict[Hashable, int] = {}  # filled by ticks: no clock is read at each request
-        self._over: dict[Caller | int | None, _Overrun] = {}
-        self._failures: dict[int | None, _Overrun] = {}
+        self._over: dict[Caller | Peer, _Overrun] = {}
+        self._failures: dict[Peer, _Overrun] = {}
 
     def allows(self, caller: Caller) -> bool:
-        """Take one request out of this caller's bucket, which is its uid's where it has one, else its token's."""
+        """Take one request out of this caller's bucket: its uid's where it has one, its pod's, else its token's."""
         key: Hashable = caller.uid
         if key is None:
-            key = caller.token_id or caller.name
+            key = (caller.pod.uid if caller.pod else caller.token_id) or caller.name
         spent = self._spent.get(key, 0)
         if spent < self._burst:
             self._spent[key] = spent + 1
@@ -58,18 +60,18 @@ class Limiter:
         self._overrun(self._over, caller)
         return False
 
-    def allows_probe(self, uid: int | None) -> bool:
-        """The same for what anybody may ask, by the uid of the connection."""
-        spent = self._spent.get(uid, 0)
+    def allows_probe(self, peer: Peer) -> bool:
+        """The same for what anybody may ask, by whose connection it is."""
+        spent = self._spent.get(peer, 0)
         if spent < self._burst:
-            self._spent[uid] = spent + 1
+            self._spent[peer] = spent + 1
             return True
-        self._overrun(self._over, uid)
+        self._overrun(self._over, peer)
         return False
 
-    def failed(self, uid: int | None) -> bool:
-        """Somebody of this uid has not said who he is; whether he has done so too often of late."""
-        return self._overrun(self._failures, uid) > MOST_FAILURES
+    def failed(self, peer: Peer) -> bool:
+        """Somebody of this uid or pod has not said who he is; whether he has done so too often of late."""
+        return self._overrun(self._failures, peer) > MOST_FAILURES
 
     def tick(self) -> None:
         """Fill the buckets by the time that has passed, and tell of windows that have ended."""
@@ -90,32 +92,38 @@ class Limiter:
         return overrun.count
 
     def _tell(self, now: float) -> None:
-        for uid in [uid for uid, overrun in self._failures.items() if now - overrun.began >= WINDOW]:
-            count = self._failures.pop(uid).count - MOST_FAILURES
+        for peer in [peer for peer, overrun in self._failures.items() if now - overrun.began >= WINDOW]:
+            count = self._failures.pop(peer).count - MOST_FAILURES
             if count > 0:
-                self._note(Limited("failures", count, uid))
+                self._note(_limited("failures", count, peer))
         for who in [who for who, overrun in self._over.items() if now - overrun.began >= WINDOW]:
             count = self._over.pop(who).count
             if isinstance(who, Caller):
-                self._note(Limited("requests", count, who.uid, who.name, who.token_id))
+                self._note(Limited("requests", count, who.uid, who.name, who.token_id, who.pod))
             else:
-                self._note(Limited("requests", count, who))
+                self._note(_limited("requests", count, who))
+
+
+def _limited(limit: str, count: int, peer: Peer) -> Limited:
+    if isinstance(peer, str):
+        return Limited(limit, count, None, peer=peer)
+    return Limited(limit, count, peer)
 
 
 class Delays:
-    """How long answers are held back, by uid: the more of its answers wait, the longer."""
+    """How long answers are held back, by uid or pod: the more of its answers wait, the longer."""
 
     def __init__(self) -> None:
-        self._waiting: Counter[int | None] = Counter()
+        self._waiting: Counter[Peer] = Counter()
 
-    def begin(self, uid: int | None) -> float:
+    def begin(self, peer: Peer) -> float:
         """One more waits; for how many seconds."""
-        waiting = self._waiting[uid]
-        self._waiting[uid] = waiting + 1
+        waiting = self._waiting[peer]
+        self._waiting[peer] = waiting + 1
         return min(DELAY * (1 + waiting // TOGETHER), LONGEST_DELAY)
 
-    def end(self, uid: int | None) -> None:
+    def end(self, peer: Peer) -> None:
         """One waits no more."""
-        self._waiting[uid] -= 1
-        if not self._waiting[uid]:
-            del self._waiting[uid]
+        self._waiting[peer] -= 1
+        if not self._waiting[peer]:
+            del self._waiting[peer]

@@ -11,7 +11,7 @@ import msgspec
 from broker import head
 from broker.callers import match
 from broker.callers.imds_token import ImdsTokens
-from broker.callers.worker_token import Purpose, WorkerTokens
+from broker.callers.worker_token import WorkerTokens
 from broker.config.shape import Limits
 from broker.desk import Desk
 from broker.dialects import DIALECTS, Dialect, Wish, imds
@@ -22,9 +22,13 @@ from broker.metrics import Metrics
 from broker.model import Caller, Kind, Lease, Want
 from broker.origin import refuse_forwarded
 from broker.rounds import Clock, Flight, Note
-from broker.secret import Secret
-from broker.server.directory import Directory, LookUp
+from broker.server import swap
+from broker.server.directory import Directory
+from broker.server.identifying import Identifier
 from broker.server.limiter import Limiter
+from broker.server.link import Link
+from broker.server.reviews import Reviews
+from broker.server.swap import Swapper
 from broker.waiting import Landing
 from broker.wire import Reply, Request
 
@@ -46,14 +50,6 @@ class Asked(msgspec.Struct, eq=False):
     nowhere: bool = False  # no such path, whoever asks
     sent_to: tuple[str, int] | None = None
     want: Wish | None = None  # once its caller is known: who is not learns nothing of paths
-
-
-class Link(msgspec.Struct, eq=False):
-    """What is known of a connection: where it was accepted, the kernel's word on who opened it, whether it is known."""
-
-    accepted_on: tuple[str, int]
-    uid: int | None
-    identified: bool = False
 
 
 class Late(msgspec.Struct, frozen=True):
@@ -78,16 +74,25 @@ class Reception:
         attesting: bool,
         limits: Limits = DEFAULT,
         imds_tokens: ImdsTokens | None = None,  # None: IMDS is off
+        reviews: Reviews | None = None,  # None: no caller is a pod, nor will be
     ) -> None:
         self._desk = desk
-        self._tokens = tokens
-        self._directory = directory
         self._metrics = metrics
         self._note = note
         self._clock = clock
-        self._attesting = attesting
+        self._identifier = Identifier(
+            callers=lambda: desk.book.config.callers,
+            tokens=tokens,
+            directory=directory,
+            clock=clock,
+            attesting=attesting,
+            imds_tokens=imds_tokens,
+            reviews=reviews,
+        )
         self._limiter = Limiter(limits, note, clock)
-        self._imds_tokens = imds_tokens
+        self._with_imds = imds_tokens is not None
+        self._reviews = reviews
+        self._swapper = Swapper(tokens, note, clock)
         self._read: dict[bytes, Asked] = {}
         self._worn: dict[tuple[Dialect | None, str], Reply] = {}
 
@@ -98,7 +103,7 @@ class Reception:
         """
         asked = self._read.get(one)
         if asked is None:
-            asked = _asked(head.parse(one), with_imds=self._imds_tokens is not None)
+            asked = _asked(head.parse(one), with_imds=self._with_imds)
             if len(one) <= LONGEST_READ and len(self._read) < MOST_READ:
                 self._read[one] = asked
         return asked
@@ -123,7 +128,7 @@ class Reception:
                 asked.sent_to = link.accepted_on
             return self._serve(asked, link, landed)
         except BrokerError as error:
-            if self._limiter.failed(link.uid):
+            if self._limiter.failed(link.counted_as):
                 return self._once_too_often(error, asked.dialect)
             return self.refuse(error, asked.dialect, link)
 
@@ -145,11 +150,11 @@ class Reception:
             raise _no_such_path()
         dialect, shown = asked.dialect, asked.shown
         if isinstance(shown, match.Probe):
-            if not self._limiter.allows_probe(link.uid):
+            if not self._limiter.allows_probe(link.counted_as):
                 return self._too_many(dialect, link, None)
             return self._counted(DIALECTS[""], DIALECTS[""].parse(asked.request))
-        caller = self._identify(shown, link)
-        if isinstance(caller, LookUp):
+        caller = self._identifier.caller(shown, link)
+        if not isinstance(caller, Caller):
             return caller
         link.identified = True
         if not isinstance(landed, Flight) and not self._limiter.allows(caller):  # who waited for one has paid
@@ -161,6 +166,8 @@ class Reception:
 
     def _serve_known(self, asked: Asked, link: Link, caller: Caller) -> Reply | Landing:
         dialect, want = asked.dialect, asked.want
+        if dialect is None and asked.request.method == "PUT" and asked.request.segments == swap.PATH:
+            return self._swap(asked.shown, caller, link)
         if isinstance(asked.shown, match.PathToken) and dialect is not None and not dialect.path_token_ok:
             raise match.unidentified("path-token-elsewhere")  # URLs end up in errors
         if want is None and dialect is not None:
@@ -192,57 +199,25 @@ class Reception:
         """The reply to what needs no lease: the dialect's own, a session of IMDS, the name of its role."""
         match wish:
             case imds.NewToken(ttl):
-                return imds.token(self._new_session(ttl, shown, link), ttl)
+                return imds.token(self._identifier.new_session(ttl, shown, link), ttl)
             case imds.RoleList():
                 rendered = (keeper.rendered for keeper, _ in self._desk.keepers_of(caller))
                 return imds.roles(tuple(one.label for one in rendered if one.spec.kind is Kind.AWS))
         return wish
 
+    def _swap(self, shown: match.Shown, caller: Caller, link: Link) -> Reply:
+        if not isinstance(shown, match.ProjectedToken) or self._reviews is None:
+            raise Refused(403, "AccessDenied", "only the token of a pod is swapped", reason="swap-of-another")
+        ends = self._reviews.end_of(shown.text)
+        if ends is None:
+            raise NotReady("the review of this token has just ended; ask again", retry_after=1.0)
+        reply = self._swapper.swap(caller, ends, link.accepted_on)
+        self._metrics.requests[swap.NAME, reply.status] += 1
+        return reply
+
     def _counted(self, dialect: Dialect, reply: Any) -> Reply:
         self._metrics.requests[dialect.NAME, reply.status] += 1
         return reply  # type: ignore[no-any-return]  # a probe's parse is always a Reply
-
-    def _identify(self, shown: match.Shown, link: Link) -> Caller | LookUp:
-        """Who it is. Raises Refused(401); a LookUp where a name service must answer first."""
-        if isinstance(shown, match.HeaderToken):
-            return self._by_token(shown.text, "header", link)
-        if isinstance(shown, match.PathToken):
-            return self._by_token(shown.text, "path", link)
-        if isinstance(shown, match.Bad):
-            raise match.unidentified(shown.reason)
-        bare = isinstance(shown, match.Bare)
-        if isinstance(shown, match.ImdsToken):
-            self._check_session(shown, link)
-        if link.uid is None:
-            raise match.unidentified("nothing-shown" if bare else "not-attested")
-        caller = self._directory.caller(link.uid, self._clock.now())
-        if isinstance(caller, LookUp):
-            return caller
-        if caller is not None and bare:
-            caller = match.bare_allowed(self._desk.book.config.callers, caller)
-        if caller is None:
-            raise match.unidentified("nothing-shown" if bare else "uid-matches-nobody")
-        return caller
-
-    def _by_token(self, text: str, purpose: Purpose, link: Link) -> Caller:
-        entry = self._tokens.find(text, purpose, self._clock.now())
-        if entry is None:
-            raise match.unidentified("token-unknown")
-        if not entry.fits(link.uid, attesting=self._attesting):
-            raise match.unidentified("token-of-another-uid")
-        return entry.caller
-
-    def _new_session(self, ttl: int, shown: match.Shown, link: Link) -> Secret:
-        """A session token of IMDS: for the kernel's uid alone, never for whoever shows a worker token."""
-        if self._imds_tokens is None or link.uid is None or not isinstance(shown, match.Attested):
-            raise match.unidentified("not-attested")
-        return self._imds_tokens.issue(link.uid, ttl, self._clock.now())
-
-    def _check_session(self, shown: match.ImdsToken, link: Link) -> None:
-        if link.uid is None or self._imds_tokens is None:
-            raise match.unidentified("not-attested")
-        if not self._imds_tokens.holds(shown.text, link.uid, self._clock.now()):
-            raise match.unidentified("imds-token-not-good")
 
 
 def _asked(request: Request, *, with_imds: bool) -> Asked:
@@ -269,6 +244,8 @@ def _denied(
         caller=caller.name if caller else None,
         token_id=caller.token_id if caller else None,
         dialect=dialect.NAME if dialect else None,
+        pod=caller.pod if caller else None,
+        peer=link.peer if link.for_pods else None,
     )
 
 

@@ -15,7 +15,8 @@ from broker.clock import now
 from broker.errors import Refused
 from broker.server.bounds import Bounds
 from broker.server.limiter import Delays
-from broker.server.reception import Asked, Late, Link, Reception
+from broker.server.link import Link, Peer
+from broker.server.reception import Asked, Late, Reception
 from broker.waiting import Landing
 from broker.wire import Reply, to_bytes
 
@@ -37,7 +38,7 @@ class Plane:
         self.uid_of = uid_of
         self.bounds = bounds
         self.connections: set[Connection] = set()
-        self.per_uid: Counter[int | None] = Counter()
+        self.per_peer: Counter[Peer] = Counter()
         self.delays = Delays()
         self.draining = False
         self._empty = asyncio.Event()
@@ -53,13 +54,13 @@ class Plane:
         """
         self.reception.tick()
         moment = now()
-        silent: Counter[int | None] = Counter()
+        silent: Counter[Peer] = Counter()
         for connection in sorted(self.connections, key=lambda one: one.opened, reverse=True):
             if connection.overdue(moment):
                 connection.end()
             elif not connection.link.identified and moment - connection.opened > SILENCE + lag:
-                silent[connection.link.uid] += 1
-                if silent[connection.link.uid] > self.bounds.unidentified_per_uid:
+                silent[connection.link.counted_as] += 1
+                if silent[connection.link.counted_as] > self.bounds.unidentified_per_uid:
                     connection.close()
 
     async def drained(self) -> None:
@@ -79,7 +80,7 @@ class Plane:
     def gone(self, connection: "Connection") -> None:
         """A connection has ended."""
         self.connections.discard(connection)
-        self.per_uid[connection.link.uid] -= 1
+        self.per_peer[connection.link.counted_as] -= 1
         if self.draining and not self.connections:
             self._empty.set()
 
@@ -116,19 +117,20 @@ class Connection(asyncio.Protocol):
         if accepted_on is None or peer is None:  # it was gone before we came to accept it
             transport.abort()
             return
-        uid = plane.uid_of(accepted_on, peer)
-        self.link = Link((accepted_on[0], accepted_on[1]), uid)
+        self.link = link = Link((accepted_on[0], accepted_on[1]), None, peer=peer[0])
+        if not link.for_pods:
+            link.uid = plane.uid_of(accepted_on, peer)
         if (
-            (_is_loopback(accepted_on[0]) and not _is_loopback(peer[0]))
+            not link.is_ours
             or plane.draining
             or len(plane.connections) >= plane.bounds.connections
-            or plane.per_uid[uid] >= plane.bounds.per_uid
+            or plane.per_peer[link.counted_as] >= plane.bounds.per_uid
         ):
             transport.abort()
             return
         self._transport = transport
         plane.connections.add(self)
-        plane.per_uid[uid] += 1
+        plane.per_peer[link.counted_as] += 1
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Let go; what was being waited for goes on without us."""
@@ -258,7 +260,7 @@ class Connection(asyncio.Protocol):
     def _delay(self, asked: Asked, late: Late) -> None:
         self._stop_waiting()
         self._waiting, self._delayed = asked, True
-        pause = self._plane.delays.begin(self.link.uid)
+        pause = self._plane.delays.begin(self.link.counted_as)
         self._timer = asyncio.get_running_loop().call_later(pause, self._finish, late.reply, asked, late.last)
         self._hold()
 
@@ -287,14 +289,10 @@ class Connection(asyncio.Protocol):
         self._waiting = None
         if self._delayed:
             self._delayed = False
-            self._plane.delays.end(self.link.uid)
+            self._plane.delays.end(self.link.counted_as)
         if self._await is not None:
             self._await()
             self._await = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _is_loopback(host: str) -> bool:
-    return host.startswith(("127.", "::ffff:127.")) or host == "::1"

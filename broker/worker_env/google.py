@@ -41,11 +41,10 @@ def token_file(plane: Plane) -> str:
     return f"{plane.folder}/google-token"
 
 
-def google_environment(plane: Plane, grant: GoogleGrant) -> Environment:
-    """The Google part of a worker's environment."""
-    empty = f"{plane.folder}/gcloud"
+def metadata_variables(plane: Plane) -> tuple[tuple[str, Text], ...]:
+    """What leads Google's libraries to the metadata server here, and keeps them from asking more of it than it has."""
     host = plane.metadata_host
-    variables: list[tuple[str, Text]] = [
+    return (
         # google-auth asks IP whether it is there, C++ and gcloud know only ROOT, Go and Java only HOST.
         ("GCE_METADATA_HOST", host),
         ("GCE_METADATA_IP", host),
@@ -53,6 +52,14 @@ def google_environment(plane: Plane, grant: GoogleGrant) -> Environment:
         ("GCE_METADATA_MTLS_MODE", "none"),
         ("METADATA_SERVER_DETECTION", "assume-present"),  # Node
         ("GOOGLE_API_ENABLE_RUNTIME_BOUND_TOKEN", "false"),
+    )
+
+
+def google_environment(plane: Plane, grant: GoogleGrant) -> Environment:
+    """The Google part of a worker's environment."""
+    empty = f"{plane.folder}/gcloud"
+    variables: list[tuple[str, Text]] = [
+        *metadata_variables(plane),
         ("CLOUDSDK_CONFIG", empty),  # a stray ADC file beats the metadata server
         ("GOOGLE_GCLOUD_ADC_PATH_OVERRIDE", f"{empty}/none.json"),  # google-cloud-cpp (pyarrow) looks for it by itself
     ]

@@ -16,7 +16,12 @@ TRAINER = a_caller("trainer")
 
 
 def an_order(
-    caller: Caller = TRAINER, *, purpose: Purpose = "header", ttl: float = 60.0, issued_by: int = 1000, **more: Any
+    caller: Caller = TRAINER,
+    *,
+    purpose: Purpose = "header",
+    ttl: float = 60.0,
+    issued_by: int | None = 1000,
+    **more: Any,
 ) -> TokenOrder:
     return TokenOrder(caller=caller, purpose=purpose, ttl=ttl, issued_by=issued_by, **more)
 

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -104,12 +104,14 @@ class Cloud:
 class Daemon:
     """`credbroker serve`, ready when this is entered. Its words go to a file beside its configuration."""
 
-    def __init__(self, config: Path, admin: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: Path, admin: str, environment: Mapping[str, str], program: Sequence[str] = CREDBROKER
+    ) -> None:
         self._log = config.with_name("daemon.log")
         self._admin = admin
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*CREDBROKER, "serve", "--config", str(config)], env=environment, stderr=log, stdin=subprocess.DEVNULL
+                [*program, "serve", "--config", str(config)], env=environment, stderr=log, stdin=subprocess.DEVNULL
             )
 
     def __enter__(self) -> Self:

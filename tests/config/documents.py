@@ -54,6 +54,7 @@ DAEMON = [
     "include",
     "limits",
     "imds",
+    "kubernetes",
 ]
 CALLER = ["any", "uid", "group", "worker_token", "grants", "issuers", "allow_root", "bare", "kubernetes", "uidd"]
 COMMON = ["from", "warm", "required", "on_denied", "share_identity", "durration"]

@@ -2,8 +2,8 @@ import pwd
 
 import pytest
 
-from broker.config.callers import uid_of
-from broker.config.shape import CallerEntry, Rule
+from broker.config.callers import API_AUDIENCES, uid_of
+from broker.config.shape import CallerEntry, Pods, Rule
 from tests.config.toy import config, mistakes
 
 BASE = "[credentials.a]\nsource = 'aws-session'\n[credentials.b]\nsource = 'gcp-adc'\n[callers.x]\n"
@@ -87,11 +87,6 @@ class TestReadCaller:
     @pytest.mark.parametrize(
         ("text", "mistake"),
         [
-            ("kubernetes = {}\nuid = 5", "kubernetes: is not supported by this version; leave it out"),
-            (
-                "any = [{ kubernetes = {}, uid = 5 }]",
-                "any[0].kubernetes: is not supported by this version; leave it out",
-            ),
             ("grnats = ['a']\nuid = 5", "grnats: unknown key; did you mean `grants`?"),
             ("any = [{ uuid = 5, uid = 5 }]", "any[0].uuid: unknown key; did you mean `uid`?"),
             ("grants = 'a'\nuid = 5", "grants: must be a list, each item text that is not empty"),
@@ -101,17 +96,19 @@ class TestReadCaller:
             ("group = 5", "group: must be text that is not empty"),
             ("any = []", "any: must be a list that is not empty, each item a table"),
             ("any = [5]", "any[0]: must be a list that is not empty, each item a table"),
-            ("any = [{}]", 'any[0]: needs uid = "..." or group = "..."'),
+            ("any = [{}]", 'any[0]: needs uid = "...", group = "..." or kubernetes = {...}'),
         ],
     )
     def test_each_key_is_held_to_its_type(self, text: str, mistake: str):
         """And told in words."""
         assert told(text) == [mistake]
 
-    @pytest.mark.parametrize("text", ["any = [{ uid = 5 }]\nuid = 6", "any = [{ uid = 5 }]\ngroup = 'g'"])
+    @pytest.mark.parametrize("text", ["uid = 6", "group = 'g'", "kubernetes = {}"])
     def test_a_rule_beside_the_list_is_a_mistake(self, text: str):
         """It is not clear whether both must match."""
-        assert told(text) == ["any: stands beside uid or group; put those into it"]
+        mistake = "any: stands beside uid, group or kubernetes; put those into it"
+
+        assert told(f"any = [{{ uid = 5 }}]\n{text}") == [mistake]
 
     @pytest.mark.parametrize(
         ("text", "place"), [("uid = 5\ngroup = 'g'", ""), ("any = [{ uid = 5, group = 'g' }]", "any[0].")]
@@ -121,6 +118,77 @@ class TestReadCaller:
         (mistake,) = mistakes(BASE + text)
 
         assert f"[callers.x] {place}group: stands beside uid" in mistake
+
+
+class TestKubernetes:
+    NEEDS = "needs namespace, service_account, audience"
+    PODS = "{ namespace = 'ml', service_account = 'trainer.gpu', audience = 'https://credbroker' }"
+
+    def test_names_a_service_account_and_an_audience(self):
+        """By itself, or as one of several ways."""
+        pods = Rule(kubernetes=Pods("ml", "trainer.gpu", "https://credbroker"))
+
+        assert caller(f"kubernetes = {self.PODS}").rules == (pods,)
+        assert caller(f"any = [{{ uid = 5 }}, {{ kubernetes = {self.PODS} }}]").rules == (Rule(uid=5), pods)
+
+    @pytest.mark.parametrize(
+        ("inside", "mistake"),
+        [
+            ("", f"kubernetes: {NEEDS}; missing: namespace, service_account, audience"),
+            ("namespace = 'a', audience = 'b'", f"kubernetes: {NEEDS}; missing: service_account"),
+            ("namespace = 'a', service_account = 'b', audience = 'c', pod = 'd'", "kubernetes.pod: unknown key"),
+            ("namespace = 'A', service_account = 'b', audience = 'c'", "kubernetes.namespace: must be text such as ml"),
+            (
+                "namespace = 'a.b', service_account = 'b', audience = 'c'",
+                "kubernetes.namespace: must be text such as ml",
+            ),
+            (
+                f"namespace = '{'a' * 64}', service_account = 'b', audience = 'c'",
+                "kubernetes.namespace: must be text such as ml",
+            ),
+            (
+                "namespace = 'a', service_account = '*', audience = 'c'",
+                "kubernetes.service_account: must be text of at most 253 characters such as trainer",
+            ),
+            (
+                "namespace = 'a', service_account = 'b', audience = ''",
+                "kubernetes.audience: must be text of at most 256 characters such as credbroker",
+            ),
+            (
+                "namespace = 'a', service_account = 'b', audience = ['c']",
+                "kubernetes.audience: must be text of at most 256 characters such as credbroker",
+            ),
+        ],
+    )
+    def test_each_mistake_has_its_place(self, inside: str, mistake: str):
+        """Nothing may stand for everything, and nothing is left out in silence."""
+        assert told(f"kubernetes = {{ {inside} }}") == [mistake]
+        assert told(f"any = [{{ kubernetes = {{ {inside} }} }}]") == [f"any[0].{mistake}"]
+
+    @pytest.mark.parametrize("value", ["true", "'ml/trainer'", "[]"])
+    def test_it_is_a_table(self, value: str):
+        """And a mistake once, not once for each key."""
+        assert told(f"kubernetes = {value}") == ["kubernetes: must be a table"]
+
+    @pytest.mark.parametrize("audience", sorted(API_AUDIENCES))
+    def test_the_api_servers_own_audience_is_refused(self, audience: str):
+        """A pod that showed such a token would hand over what the pod may do in its cluster."""
+        (mistake,) = told(f"kubernetes = {{ namespace = 'a', service_account = 'b', audience = '{audience}' }}")
+
+        assert mistake.startswith("kubernetes.audience: is the API server's own audience")
+
+    @pytest.mark.parametrize("text", ["uid = 5", "group = 'g'"])
+    def test_it_stands_beside_no_other_way(self, text: str):
+        """It is not clear whether both must match."""
+        (mistake,) = mistakes(f"{BASE}{text}\nkubernetes = {self.PODS}")
+
+        assert f"[callers.x] kubernetes: stands beside {text.partition(' ')[0]}; write any = [" in mistake
+
+    def test_a_pod_is_no_token_caller(self):
+        """So the contract says of every other way."""
+        (mistake,) = told(f"worker_token = true\nkubernetes = {self.PODS}")
+
+        assert mistake.startswith("worker_token: is for a caller that nothing else matches")
 
 
 class TestRoot:

@@ -1,7 +1,9 @@
 import pytest
 
-from broker.config.shape import Address, DaemonSettings, Limits
+from broker.config.shape import Address, Cluster, DaemonSettings, Limits
 from tests.config.toy import config, mistakes
+
+POD = "[callers.pods]\nkubernetes = { namespace = 'ml', service_account = 'trainer', audience = 'credbroker' }"
 
 
 def daemon(text: str) -> DaemonSettings:
@@ -36,6 +38,7 @@ class TestReadDaemon:
             limits.unidentified_per_uid = 2
             limits.requests_per_second = 3
             limits.requests_burst = 4
+            kubernetes = { api_server = "https://[fd00::1]:6443", token_file = "token", ca_file = "/ca.crt" }
             """
         )
 
@@ -50,6 +53,9 @@ class TestReadDaemon:
             operators=("alice", "group:mlops"),
             imds=True,
             limits=Limits(10, 5, 2, 3, 4),
+            kubernetes=Cluster(
+                api_server="https://[fd00::1]:6443", token_file="/etc/credbroker/token", ca_file="/ca.crt"
+            ),
         )
 
     def test_a_socket_may_be_as_long_as_the_kernel_allows(self):
@@ -93,6 +99,43 @@ class TestReadDaemon:
         assert [found.removeprefix("config.toml:2 [daemon.") for found in told(text)] == [mistake]
 
 
+class TestCluster:
+    @pytest.mark.parametrize(
+        "url",
+        ["https://10.0.0.1", "https://kubernetes.default.svc:443", "https://[fd00::1]:6443", "https://a"],
+    )
+    def test_the_api_server_is_reached_by_tls(self, url: str):
+        """By a name or an address, with a port or without."""
+        assert daemon(f'kubernetes.api_server = "{url}"').kubernetes.api_server == url
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("http://10.0.0.1", "https://", "https://a/", "https://a/path", "https://a?x", "https://u:p@a"),
+            *("10.0.0.1", "https://a:", "https://a:123456", "https://a b", "https://-a", "https://[x]"),
+        ],
+    )
+    def test_it_is_nothing_but_a_host_and_a_port(self, url: str):
+        """Paths are the API's, and who asks is told by the token file."""
+        mistake = "api_server: must be text of at most 300 characters such as https://10.0.0.1:6443"
+
+        assert mistakes(f'[daemon.kubernetes]\napi_server = "{url}"') == [
+            f"config.toml:2 [daemon.kubernetes] {mistake}"
+        ]
+
+    @pytest.mark.parametrize(
+        ("text", "mistake"),
+        [
+            ("token = 'x'", "token: unknown key; did you mean `token_file`?"),
+            ("ca_file = ''", "ca_file: must be text that is not empty"),
+            ("token_file = '~/x'", "token_file: ~ is not expanded; write the whole path"),
+        ],
+    )
+    def test_each_setting_is_held_to_its_type(self, text: str, mistake: str):
+        """And told in words."""
+        assert mistakes(f"[daemon.kubernetes]\n{text}") == [f"config.toml:2 [daemon.kubernetes] {mistake}"]
+
+
 class TestAddresses:
     @pytest.mark.parametrize(
         "address",
@@ -124,14 +167,32 @@ class TestAddresses:
 
     @pytest.mark.parametrize(
         "address",
-        ["0.0.0.0:80", "[::]:80", "192.168.1.1:80", "169.254.170.23:80", "[fd00:ec2::23]:80", "[::ffff:127.0.0.1]:80"],
+        ["0.0.0.0:80", "[::]:80", "192.168.1.1:80", "169.254.170.2:80", "[fd00:ec2::254]:80", "[::ffff:127.0.0.1]:80"],
     )
     def test_only_loopback_is_taken(self, address: str):
-        """Others are for Kubernetes callers."""
-        (mistake,) = told(f'listen = ["{address}"]')
+        """And two addresses for Kubernetes callers."""
+        assert told(f'listen = ["{address}"]') == [
+            "listen[0]: must be a loopback address, or 169.254.170.23 or [fd00:ec2::23] for Kubernetes callers"
+        ]
+        assert told(f'admin = "{address}"') == ["admin: must be a loopback address"]
 
-        assert mistake.startswith("listen[0]: must be a loopback address; others are for Kubernetes callers")
-        assert len(told(f'admin = "{address}"')) == 1
+    @pytest.mark.parametrize("address", ["169.254.170.23:80", "[fd00:ec2::23]:9911", "[fd00:ec2:0::23]:80"])
+    def test_pods_have_two_addresses_of_their_own(self, address: str):
+        """Only where a caller is a pod: nobody else is served there. Probes of the control plane are on loopback."""
+        listen = f'[daemon]\nlisten = ["127.0.0.1:1", "{address}"]\n'
+
+        assert config(listen + POD).daemon.listen[1].for_pods
+        assert config(listen + POD.replace("kubernetes", "any = [{ kubernetes") + "}]").daemon.listen[1].for_pods
+        assert mistakes(listen + "[callers.x]\nuid = 5") == [
+            "config.toml:2 [daemon] listen[1]: is for Kubernetes callers alone, and no caller has kubernetes = {...}"
+        ]
+        assert told(f'admin = "{address}"') == ["admin: must be a loopback address"]
+
+    def test_a_pod_with_a_mistake_is_one_mistake(self):
+        """Not one more about the address that it would listen on."""
+        assert mistakes(f'[daemon]\nlisten = ["169.254.170.23:80"]\n{POD.replace("ml", "M L")}') == [
+            "config.toml:4 [callers.pods] kubernetes.namespace: must be text such as ml"
+        ]
 
     def test_two_listeners_cannot_share_an_address(self):
         """Worker plane and control plane neither."""

@@ -1,7 +1,7 @@
 import re
 import tomllib
 
-from broker.config import callers, daemon, schema
+from broker.config import daemon, schema
 from broker.config.example import EXAMPLE
 from broker.config.read import parse
 from broker.config.shape import Config, Snapshot
@@ -28,6 +28,7 @@ class TestExample:
 
         assert count > 20
         assert len(read(text).credentials) == 4
+        assert [caller.name for caller in read(text).callers][-1] == "pods"
 
     def test_shows_every_setting_of_the_daemon_and_of_callers(self):
         """There is no other list of them in the program."""
@@ -39,7 +40,7 @@ class TestExample:
 
     def test_does_not_show_what_a_later_version_takes(self):
         """It would be a mistake."""
-        for key in (*daemon.LATER, *daemon.LATER_LIMITS, *callers.LATER):
+        for key in (*daemon.LATER, *daemon.LATER_LIMITS):
             assert key not in EXAMPLE
 
     def test_is_plain_text_of_a_width_that_a_terminal_shows(self):

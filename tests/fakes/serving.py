@@ -5,6 +5,8 @@ It knows no store. What an answering function raises ends that connection and is
 
 import http.server
 import socket
+import ssl
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -41,10 +43,13 @@ class Answer(msgspec.Struct, frozen=True):
 class Served:
     """A running server of one answering function; stopping it cuts the connections that are open."""
 
-    def __init__(self, answer: Callable[[Call], Answer], port: int = 0) -> None:
+    def __init__(self, answer: Callable[[Call], Answer], port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._server = _Server(answer, port)
+        if tls is not None:  # the handshake is left to the connection's own thread
+            listener = self._server.socket
+            self._server.socket = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
@@ -85,8 +90,8 @@ class _Server(http.server.ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client may hang up, and so may `cut`; anything else is a mistake in the fake and is shown."""
-        if request in self._open:
+        """A client may hang up or refuse our certificate, and so may `cut`; anything else is a mistake in the fake."""
+        if request in self._open and not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(request, client_address)
 
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from broker.config.shape import Rule
+from broker.config.shape import CallerEntry, Pods, Rule
 from broker.minter.admission import NotAdmitted, admit
-from broker.minter.frames import Call
-from broker.model import Ask, CallerFacts, Given, Value
+from broker.minter.frames import Call, Examine
+from broker.model import Ask, CallerFacts, Given, Review, Value
 from broker.plan import Book
+from broker.secret import Secret
 from tests.made import SERVICE, a_book, a_role, a_session, a_token, an_adc, an_entry, an_id_token, keys
 
 BOOK = a_book(
@@ -128,3 +129,19 @@ class TestRefused:
     def test_a_base_where_none_belongs_and_none_where_one_does(self, credential: str, base: Value | None):
         """Without its base a chained credential would be minted by the long-lived identity."""
         assert refused(call(credential, base=base)) == "base"
+
+
+class TestExamine:
+    @pytest.mark.parametrize("token", [None, Secret("a.b.c")])
+    def test_whose_a_token_is_may_be_asked_where_a_caller_is_a_pod(self, token: Secret | None):
+        """Or for the keys that would tell."""
+        pods = CallerEntry(name="pods", rules=(Rule(kubernetes=Pods("ml", "trainer", "credbroker")),))
+
+        admit(a_book(an_adc(), pods), Examine(Review(token=token, generation="0" * 64)))
+
+    def test_and_nowhere_else(self):
+        """The minter would ask around in a cluster that it has no business with."""
+        with pytest.raises(NotAdmitted) as caught:
+            admit(BOOK, Examine(Review(token=None, generation="0" * 64)))
+
+        assert caught.value.reason == "pods"

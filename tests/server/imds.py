@@ -24,7 +24,8 @@ def at_work(main: Callable[[Work], Awaitable[T]], cold_wait: float = 5.0) -> T:
     """The same plane with IMDS on."""
 
     async def with_imds(work: Work) -> T:
-        work.reception._imds_tokens = ImdsTokens()
+        work.reception._identifier._imds_tokens = ImdsTokens()
+        work.reception._with_imds = True
         work.upstream.more = {"facts": Facts(account="123456789012", region="eu-west-1")}
         return await main(work)
 

@@ -10,7 +10,7 @@ import pytest
 
 from broker.config.shape import Address, DaemonSettings
 from broker.errors import BrokerError
-from broker.server.doors import open_doors
+from broker.server.doors import open_doors, workers_among
 
 ANY = Address("127.0.0.1", 0)
 SETTINGS = DaemonSettings(listen=(ANY, Address("::1", 0)), admin=ANY)
@@ -65,3 +65,14 @@ class TestOpenDoors:
                 open_doors(settings, {}, str(tmp_path), inner)
 
         assert not (tmp_path / "broker.sock").exists()
+
+
+class TestDoors:
+    @pytest.mark.parametrize(
+        ("hosts", "workers"), [(("169.254.170.23", "127.0.0.1"), "127.0.0.1"), (("fd00:ec2::23",), "")]
+    )
+    def test_workers_are_not_sent_where_pods_alone_are_served(self, hosts: tuple[str, ...], workers: str):
+        """`exec` and `env` would give them an address that knows nobody."""
+        listen = tuple(Address(host, 9911) for host in hosts)
+
+        assert workers_among(listen).host == workers

@@ -6,7 +6,8 @@ from broker.errors import NotReady, Refused
 from broker.events import LeaseHanded, RequestDenied
 from broker.rounds import Flight
 from broker.server.directory import LookUp
-from broker.server.reception import Late, Link, Reception
+from broker.server.link import Link
+from broker.server.reception import Late, Reception
 from broker.waiting import Landing
 from broker.wire import Reply
 from tests.server.plane import ALICE, BOB, STRANGER, Work, at_work, until

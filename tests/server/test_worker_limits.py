@@ -152,7 +152,7 @@ class TestConnections:
             for wire in (extra, *wires):
                 wire.close()
             await work.connected(0)
-            return rest, work.plane.per_uid.total()
+            return rest, work.plane.per_peer.total()
 
         assert at_work(main) == (b"", 0)
 

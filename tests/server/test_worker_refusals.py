@@ -150,14 +150,14 @@ class TestPaths:
         assert (answer.status, answer.fields["allow"]) == (405, "GET")
         assert not [name for name in answer.fields if name.startswith("access-control")]
 
-    def test_the_put_of_a_worker_token_is_identified_before_it_is_unknown(self):
-        """Its dialect is not there yet."""
+    def test_the_put_of_a_worker_token_is_identified_before_it_is_denied(self):
+        """Only the token of a pod is swapped."""
 
         async def main(work: Work) -> list[int]:
             heads = [work.attested("/worker-token"), work.request("/worker-token")]
             return [(await work.ask(head.replace(b"GET", b"PUT", 1))).status for head in heads]
 
-        assert at_work(main) == [404, 401]
+        assert at_work(main) == [403, 401]
 
 
 class TestOrigin:
