@@ -14,6 +14,7 @@ from broker.config.shape import CallerEntry, Pods
 from broker.model import Caller, CallerFacts, Pod
 
 FRESH = 60.0  # a pod that was deleted is served for so long at most
+AHEAD = 20.0  # before a verdict of that life ends, it is asked for anew while it still holds
 REFUSED = 10.0  # a token that is nobody's is not reviewed again before
 UNSURE = 2.0  # where nobody could tell
 MOST_KNOWN = 10_000
@@ -23,10 +24,12 @@ MOST_REFUSED = 4096
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a review found: a pod, or why the token is nobody's (a fixed word), or neither where nobody could tell.
 
-    `expires_at` is the token's own end in seconds since the epoch; `until` is on the boot clock.
+    `expires_at` is the token's own end in seconds since the epoch; `until`, and `due` from when on a new one is wanted,
+    are on the boot clock.
     """
 
     until: float
+    due: float = float("inf")
     pod: Pod | None = None
     expires_at: float = 0.0
     reason: str | None = None

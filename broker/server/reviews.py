@@ -1,12 +1,16 @@
 """Which caller a pod's token is: reviewed by a minter, once for all who show it, remembered for a minute.
 
-While the API server is away, tokens are judged by its keys, for ten minutes after its last good answer. A few fixed
-loops ask; whoever waits is told when an answer lands. It makes no task and knows no HTTP.
+A pod that goes on asking is reviewed anew before that minute ends, and so waits but once. While the API server is away,
+tokens are judged by its keys, for ten minutes after its last good answer. A few fixed loops ask; whoever waits is told
+when an answer lands. It makes no task and knows no HTTP.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
+
+import msgspec
 
 from broker.callers import kubernetes, match
 from broker.callers.kubernetes import Verdict, Verdicts
@@ -17,15 +21,17 @@ from broker.model import Caller, Keys, Pod, Reviewed
 from broker.rounds import Clock, Note
 from broker.secret import Secret
 from broker.server.link import Peer
+from broker.server.turns import Turns
 from broker.waiting import Landing
 
 BELIEVED = 600.0  # how long after the API server's last good answer its keys are
 NODE_NAME = "CREDBROKER_NODE_NAME"  # by the downward API: pods of other nodes are then refused
 RENEW = 300.0  # keys are asked for anew, so that at least half of that is left when it goes away
 PROBE = 10.0  # and so often while they are not had
-MOST_WAITING = 256
-MOST_OF_ONE = 16  # of these from one peer: a flood of tokens has others wait for no more than these
+MOST_WAITING = 256  # beyond that each peer may have one more, so that those who flood shut nobody out
+MOST_OF_ONE = 16
 MOST_KNOWN = 10_000
+_KEYS = object()  # has a turn like any peer
 
 Ask = Callable[[Secret | None, Keys | None], Awaitable[Reviewed]]
 
@@ -57,7 +63,7 @@ class Reviews:
         self._verdicts = Verdicts()
         self._known: dict[Pod, Caller | str] = {}
         self._under_way: dict[bytes, Examination] = {}
-        self._waiting: asyncio.Queue[Examination] = asyncio.Queue()
+        self._waiting: Turns[Examination] = Turns()
         self._of_peer: Counter[Peer] = Counter()
         self._keys: Keys | None = None
         self._good_at = float("-inf")  # when a question began that the API server answered
@@ -105,7 +111,7 @@ class Reviews:
         now = self._clock.now()
         if self._config().audiences and now >= self._renew_at:
             self._renew_at = now + PROBE
-            self._waiting.put_nowait(Examination(None, b"", None, 0.0))
+            self._waiting.put(_KEYS, Examination(None, b"", None, 0.0))
 
     async def run(self) -> None:
         """Review what waits until cancelled. Several of these run beside one another."""
@@ -118,10 +124,13 @@ class Reviews:
 
     def _verdict(self, text: str, peer: Peer) -> Verdict | Examination:
         """The verdict that holds, which is a pod's; or the review that will bring one."""
-        digest = kubernetes.digest_of(text)
-        verdict = self._verdicts.find(digest, self._clock.now())
+        digest, now = kubernetes.digest_of(text), self._clock.now()
+        verdict = self._verdicts.find(digest, now)
         if verdict is None:
             return self._under_way.get(digest) or self._begin(text, digest, peer)
+        if now >= verdict.due and digest not in self._under_way:
+            with contextlib.suppress(BrokerError):  # then later
+                self._begin(text, digest, peer)
         if verdict.reason is not None:
             raise match.unidentified(verdict.reason)
         if verdict.pod is None:
@@ -133,12 +142,12 @@ class Reviews:
         claims = kubernetes.sift(text, audiences) if audiences else "no-kubernetes-caller"
         if isinstance(claims, str):
             raise match.unidentified(claims)
-        if len(self._under_way) >= MOST_WAITING or self._of_peer[peer] >= MOST_OF_ONE:
+        if self._of_peer[peer] >= (MOST_OF_ONE if len(self._under_way) < MOST_WAITING else 1):
             raise NotReady("too many tokens wait to be reviewed; ask again", retry_after=1.0)
         examination = Examination(Secret(text), digest, peer, claims.exp)
         self._under_way[digest] = examination
         self._of_peer[peer] += 1
-        self._waiting.put_nowait(examination)
+        self._waiting.put(peer, examination)
         return examination
 
     async def _examine(self, examination: Examination, token: Secret) -> None:
@@ -149,14 +158,21 @@ class Reviews:
         except Exception as bug:  # noqa: BLE001 - a review that never lands would leave its digest under way for ever
             self._fail("review", Malformed(f"the review failed inside credbroker ({type(bug).__name__})"))
             reviewed = None
-        verdict = self._judged(reviewed, examination.claimed_end, self._clock.now())
-        self._verdicts.keep(examination.digest, verdict)
+        self._keep(examination, reviewed, self._clock.now())
         del self._under_way[examination.digest]
         self._of_peer[examination.peer] -= 1
         if not self._of_peer[examination.peer]:
             del self._of_peer[examination.peer]
         # From the loop itself: what fails in a connection must not end this one.
         asyncio.get_running_loop().call_soon(examination.call_back)
+
+    def _keep(self, examination: Examination, reviewed: Reviewed | None, now: float) -> None:
+        """Remember what was found. Where nothing was, a verdict that still holds is not given up before its end."""
+        held = self._verdicts.find(examination.digest, now)
+        if reviewed is None and held is not None:
+            self._verdicts.keep(examination.digest, msgspec.structs.replace(held, due=now + kubernetes.UNSURE))
+        else:
+            self._verdicts.keep(examination.digest, self._judged(reviewed, examination.claimed_end, now))
 
     def _judged(self, reviewed: Reviewed | None, end: float, now: float) -> Verdict:
         if reviewed is None:
@@ -167,7 +183,8 @@ class Reviews:
         fresh = min(kubernetes.FRESH, max(end - self._clock.wall(), 1.0))
         if reviewed.by_keys:
             fresh = min(fresh, self._good_at + BELIEVED - now)
-        return Verdict(until=now + fresh, pod=reviewed.pod, expires_at=end)
+        due = now + fresh - kubernetes.AHEAD if fresh == kubernetes.FRESH else float("inf")
+        return Verdict(until=now + fresh, due=due, pod=reviewed.pod, expires_at=end)
 
     async def _reviewed(self, token: Secret) -> Reviewed:
         """By the API server; while that is away, by its keys. Raises BrokerError where neither can tell."""

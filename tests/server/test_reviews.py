@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from broker.config.shape import CallerEntry, Rule
-from broker.errors import Refused
+from broker.errors import Malformed, Refused
+from broker.model import Caller
 from tests.jwts import forgeries
 from tests.server.reviewing import Work, a_config, at_work
 
@@ -35,6 +36,50 @@ class TestCaller:
             assert len(work.asked) == 1
             await asyncio.sleep(1)
             assert await work.refused(token) == "review-refused"
+
+        at_work(main)
+
+    def test_a_pod_that_goes_on_asking_waits_but_once(self):
+        """It is reviewed anew while the verdict still holds, however slow the API server is."""
+
+        async def main(work: Work) -> None:
+            token = work.token()
+            await work.known(token)
+            work.takes = 2.0
+            for _ in range(300):
+                await asyncio.sleep(1)
+                assert isinstance(work.reviews.caller(token, "10.0.0.1"), Caller)
+            assert len(work.asked) == 1 + 300 // 42
+
+        at_work(main)
+
+    def test_and_is_nobody_at_once_where_that_says_so(self):
+        """No need to wait for the end of the minute."""
+
+        async def main(work: Work) -> None:
+            token = work.token()
+            await work.known(token)
+            work.cluster.delete(work.pod)
+            await asyncio.sleep(41)
+            await work.known(token)
+            await asyncio.sleep(1)
+            assert await work.refused(token) == "review-refused"
+
+        at_work(main)
+
+    def test_a_review_ahead_that_fails_takes_nothing_away(self):
+        """The verdict holds to its end, and not beyond; it is tried again now and then, not at each request."""
+
+        async def main(work: Work) -> None:
+            token = work.token()
+            await work.known(token)
+            work.error = Malformed("nonsense")
+            for _ in range(590):
+                await asyncio.sleep(0.1)
+                assert isinstance(work.reviews.caller(token, "10.0.0.1"), Caller)
+            assert len(work.asked) < 12
+            await asyncio.sleep(1)
+            assert await work.refused(token) == "ReviewAway"
 
         at_work(main)
 

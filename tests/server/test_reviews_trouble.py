@@ -30,17 +30,20 @@ class TestFlood:
 
         at_work(main)
 
-    def test_all_peers_together_have_no_more_than_a_queue(self):
-        """Memory is bounded, and so is the wait."""
+    def test_many_peers_together_shut_nobody_out(self):
+        """Beyond a queue in all each has one more: memory is bounded, and who comes with one is soon known."""
 
         async def main(work: Work) -> None:
             work.takes = 0.01
             for number in range(reviews.MOST_WAITING):
-                work.reviews.caller(work.token(jti=str(number)), f"10.0.{number}.1")
+                work.reviews.caller(work.token(jti=str(number)), f"10.0.0.{number % 20}")
             with pytest.raises(NotReady):
                 work.reviews.caller(work.token(), "10.0.0.1")
+            began = work.clock.now()
+            await work.known(work.token(), "10.0.9.9")
+            assert work.clock.now() - began < 0.2
             await asyncio.sleep(5)
-            await work.known(work.token())
+            await work.known(work.token(), "10.0.0.1")
 
         at_work(main)
 
