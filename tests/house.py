@@ -63,7 +63,7 @@ ARROWS: dict[str, set[str]] = {
     | {"plan", "process", "server.sockets"},
     "minter.asking": PURE | {"minter.client", "minter.frames", "plan"},
     "minter.keys": PURE | {"jwt"},
-    "minter.review": SHAPE | {"minter.keys"},  # no source: it mints nothing, and belongs to no cloud
+    "minter.review": SHAPE | {"jwt", "minter.keys"},  # no source: it mints nothing, and belongs to no cloud
     "minter.child": SHAPE | {"config", "minter.frames", "minter.review", "plan", "process", "sources"},
     "checking": SHAPE | {"minter.client", "minter.frames", "plan"},
     "server.sockets": SHAPE | {"callers"},

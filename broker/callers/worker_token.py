@@ -45,6 +45,7 @@ class TokenOrder(msgspec.Struct, frozen=True, kw_only=True):
     issued_by: int | None  # a uid; None where a pod swapped its own token for it
     held: bool = False  # revoked when the control connection that asked for it ends
     beside: str | None = None  # the id of the held token that it is claimed with
+    peer: str | None = None  # the only address that may show it: a pod's
 
 
 class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,7 @@ class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
     ends: float
     held: bool = False
     beside: str | None = None
+    peer: str | None = None
 
     @property
     def unclaimed(self) -> bool:
@@ -121,7 +123,7 @@ class WorkerTokens:
         if before is None:
             self._make_room(order.issued_by, now)
         elif before.ends >= now + order.ttl:
-            return before, False
+            return self._moved(before, order.peer), False
         token_id = before.id if before else self._new_id()
         entry = TokenEntry(
             id=token_id,
@@ -134,6 +136,7 @@ class WorkerTokens:
             ends=now + order.ttl,
             held=order.held,
             beside=order.beside,
+            peer=order.peer,
         )
         self._keep(digest, entry)
         return entry, before is None
@@ -210,6 +213,12 @@ class WorkerTokens:
             raise Refused(409, "Held", "another connection holds this token")
         both = [entry for entry in self.list() if found.id in {entry.id, entry.beside}]
         return tuple(self._hold(entry) for entry in both)
+
+    def _moved(self, entry: TokenEntry, peer: str | None) -> TokenEntry:
+        if entry.peer != peer:
+            entry = msgspec.structs.replace(entry, peer=peer)
+            self._keep(self._digests[entry.id], entry)
+        return entry
 
     def _hold(self, entry: TokenEntry) -> TokenEntry:
         held = msgspec.structs.replace(entry, ends=math.inf, expires_at=math.inf)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
 
-from broker import clock
+from broker import clock, jwt
 from broker.config.shape import Cluster
 from broker.errors import BrokerError, IdentityMissing, Malformed, Throttled, Unreachable
 from broker.minter import keys
@@ -59,7 +59,7 @@ class _Discovery(msgspec.Struct):
 
 
 def answer(review: Review, cluster: Cluster, audiences: tuple[str, ...], environ: Mapping[str, str]) -> Reviewed:
-    """What the API server says; with keys given, what they say.
+    """What the API server says; with keys given, what they say. Of what cannot be a token, nobody is asked.
 
     Raises Unreachable or Throttled while the API server is away, IdentityMissing where it does not let us ask, and
     Malformed.
@@ -67,6 +67,8 @@ def answer(review: Review, cluster: Cluster, audiences: tuple[str, ...], environ
     if review.token is None:
         with _Api(cluster, environ) as api:
             return Reviewed(keys=api.keys())
+    if not jwt.has_form(review.token.open()):
+        return Reviewed(reason="jwt-malformed")
     if review.keys is not None:
         return keys.judge(review.token.open(), review.keys, audiences, clock.wall())
     with _Api(cluster, environ) as api:

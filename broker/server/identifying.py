@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from broker.callers import match
 from broker.callers.imds_token import ImdsTokens
-from broker.callers.worker_token import Purpose, WorkerTokens
+from broker.callers.worker_token import Purpose, TokenEntry, WorkerTokens
 from broker.config.shape import CallerEntry
 from broker.model import Caller
 from broker.rounds import Clock
@@ -18,7 +18,10 @@ from broker.server.reviews import Examination, Reviews
 
 
 class Identifier:
-    """Says who asks. `imds_tokens` None: IMDS is off; `reviews` None: no caller is a pod, nor will be."""
+    """Says who asks. `imds_tokens` None: IMDS is off; `reviews` None: no caller is a pod, nor will be.
+
+    `behind` gives the projected token that a pod has swapped for the path token of an id.
+    """
 
     def __init__(  # noqa: PLR0913 - each way to be known has its part
         self,
@@ -30,6 +33,7 @@ class Identifier:
         attesting: bool,
         imds_tokens: ImdsTokens | None,
         reviews: Reviews | None,
+        behind: Callable[[str], Secret | None] = lambda _: None,
     ) -> None:
         self._callers = callers
         self._tokens = tokens
@@ -38,6 +42,7 @@ class Identifier:
         self._attesting = attesting
         self._imds_tokens = imds_tokens
         self._reviews = reviews
+        self._behind = behind
 
     def caller(self, shown: match.Shown, link: Link) -> Caller | LookUp | Examination:
         """Who it is, or what must land first. Raises Refused (401), or NotReady where nobody can tell now."""
@@ -76,7 +81,7 @@ class Identifier:
             raise match.unidentified("nothing-shown" if bare else "uid-matches-nobody")
         return caller
 
-    def _by_token(self, text: str, purpose: Purpose, link: Link) -> Caller:
+    def _by_token(self, text: str, purpose: Purpose, link: Link) -> Caller | Examination:
         entry = self._tokens.find(text, purpose, self._clock.now())
         if entry is None:
             raise match.unidentified("token-unknown")
@@ -84,7 +89,17 @@ class Identifier:
             raise match.unidentified("pods-alone")
         if not entry.fits(link.uid, attesting=self._attesting):
             raise match.unidentified("token-of-another-uid")
-        return entry.caller
+        if entry.peer != link.pod_peer:
+            raise match.unidentified("token-of-another-pod")
+        return entry.caller if entry.caller.pod is None else self._by_swapped(entry, link)
+
+    def _by_swapped(self, entry: TokenEntry, link: Link) -> Caller | Examination:
+        """The pod by the token that it has swapped, while that is good; the path token alone, after a restart."""
+        projected = self._behind(entry.id)
+        if projected is None or self._reviews is None:
+            return entry.caller
+        found = self._reviews.caller(projected.open(), link.counted_as)
+        return entry.caller if isinstance(found, Caller) else found
 
     def _check_session(self, shown: match.ImdsToken, link: Link) -> None:
         if link.uid is None or self._imds_tokens is None:

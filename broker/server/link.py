@@ -26,8 +26,13 @@ class Link(msgspec.Struct, eq=False):
         return self.for_pods or (_is_loopback(self.accepted_on[0]) and _is_loopback(self.peer or ""))
 
     @property
+    def pod_peer(self) -> str | None:
+        """The address of the pod at the other end; on loopback all addresses are one and say nothing."""
+        return self.peer if self.for_pods else None
+
+    @property
     def counted_as(self) -> Peer:
-        """Whose it is for limits: the uid's, or the pod's by its address. On loopback all addresses are one."""
+        """Whose it is for limits: the uid's, or the pod's by its address."""
         return self.peer if self.for_pods else self.uid
 
 

@@ -80,6 +80,7 @@ class Reception:
         self._metrics = metrics
         self._note = note
         self._clock = clock
+        self._swapper = Swapper(tokens, note, clock)
         self._identifier = Identifier(
             callers=lambda: desk.book.config.callers,
             tokens=tokens,
@@ -88,11 +89,11 @@ class Reception:
             attesting=attesting,
             imds_tokens=imds_tokens,
             reviews=reviews,
+            behind=self._swapper.behind,
         )
         self._limiter = Limiter(limits, note, clock)
         self._with_imds = imds_tokens is not None
         self._reviews = reviews
-        self._swapper = Swapper(tokens, note, clock)
         self._read: dict[bytes, Asked] = {}
         self._worn: dict[tuple[Dialect | None, str], Reply] = {}
 
@@ -112,6 +113,7 @@ class Reception:
         """Once a second: keep no head, and so no token, for longer than a moment; fill the buckets."""
         self._read.clear()
         self._limiter.tick()
+        self._swapper.tick()
 
     def close(self) -> None:
         """Tell what the limits have held back."""
@@ -211,7 +213,7 @@ class Reception:
         ends = self._reviews.end_of(shown.text)
         if ends is None:
             raise NotReady("the review of this token has just ended; ask again", retry_after=1.0)
-        reply = self._swapper.swap(caller, ends, link.accepted_on)
+        reply = self._swapper.swap(caller, shown.text, ends, link)
         self._metrics.requests[swap.NAME, reply.status] += 1
         return reply
 
@@ -245,7 +247,7 @@ def _denied(
         token_id=caller.token_id if caller else None,
         dialect=dialect.NAME if dialect else None,
         pod=caller.pod if caller else None,
-        peer=link.peer if link.for_pods else None,
+        peer=link.pod_peer,
     )
 
 

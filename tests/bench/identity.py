@@ -13,7 +13,7 @@ from statistics import median
 import msgspec
 
 from broker.callers.peer import Attestor
-from broker.server.reception import Link
+from broker.server.link import Link
 from broker.wire import Reply
 from tests.server.plane import ALICE, Work, at_work
 

@@ -32,6 +32,15 @@ class TestRenew:
         assert tokens.expire(90.0) == (again,)
         assert len(tokens) == 0
 
+    def test_the_address_that_it_is_bound_to_is_the_last_that_asked(self):
+        """Be it with an older token."""
+        tokens = WorkerTokens()
+        tokens.renew(TEXT, an_order(purpose="path", peer="10.1.0.7"), 0.0, WALL)
+        entry, is_new = tokens.renew(TEXT, an_order(purpose="path", ttl=10.0, peer="10.1.0.8"), 5.0, WALL + 5)
+
+        assert (entry.peer, entry.ends, is_new) == ("10.1.0.8", 60.0, False)
+        assert tokens.find(TEXT, "path", 59.0) == entry
+
     def test_it_never_ends_sooner_for_being_asked_for_again(self):
         """A pod may show an older token than it showed before."""
         tokens = WorkerTokens()

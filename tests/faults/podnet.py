@@ -1,6 +1,6 @@
-"""A node and a pod, each a network of its own: `unshare --net python -m tests.faults.podnet FOLDER`, as root.
+"""A node and two pods, each a network of its own: `unshare --net python -m tests.faults.podnet FOLDER`, as root.
 
-The node has a daemon on 169.254.170.23 and fd00:ec2::23, as deploy/kubernetes gives it; the pod reaches that by its
+The node has a daemon on 169.254.170.23 and fd00:ec2::23, as deploy/kubernetes gives it; the pods reach that by their
 default route and nothing of the node's loopback. Prints what was seen as a line of JSON. Everything ends with it.
 """
 
@@ -19,8 +19,7 @@ from tests.clients.stage import CREDBROKER, Cloud
 from tests.faults.podclients import Pod
 from tests.faults.podstage import PodStage, staged
 
-NODE, POD = "10.1.0.1", "10.1.0.7"
-NODE6, POD6 = "fd00:1::1", "fd00:1::7"
+NODE = "10.1.0.1"  # on the first pod's cable
 PLANES = {"ipv4": "169.254.170.23:9911", "ipv6": "[fd00:ec2::23]:9911"}
 LOOPBACK = "127.0.0.1:9911"
 # Prints the status of one request, or that there is nobody to ask.
@@ -29,10 +28,39 @@ import http.client, sys
 host, path, shown = sys.argv[1:]
 try:
     connection = http.client.HTTPConnection(host, timeout=3)
-    connection.request("GET", path, headers={"Authorization": shown} if shown else {})
+    shown = {"Authorization": shown} if shown else {"Metadata-Flavor": "Google"}
+    connection.request("GET", path, headers=shown)
     print(connection.getresponse().status)
 except OSError:
     print("refused")
+"""
+_SWAP = """\
+import http.client, json, sys
+host, token = sys.argv[1:]
+connection = http.client.HTTPConnection(host, timeout=5)
+connection.request("PUT", "/worker-token", headers={"Authorization": token})
+print(json.load(connection.getresponse())["token"])
+"""
+# Shows one token after the other, each of which needs a review, on eight connections, until it is ended.
+_FLOOD = """\
+import http.client, itertools, sys, threading
+host, token = sys.argv[1:]
+signed, numbers = token.rpartition(".")[0], itertools.count()
+def flood():
+    while True:
+        connection = http.client.HTTPConnection(host, timeout=30)
+        try:
+            while True:
+                connection.request("GET", "/aws", headers={"Authorization": f"{signed}.{next(numbers):08d}"})
+                connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            pass
+threads = [threading.Thread(target=flood) for _ in range(8)]
+for thread in threads:
+    thread.start()
+while next(numbers) < 300:
+    pass
+print("begun", flush=True)
 """
 
 
@@ -45,9 +73,11 @@ def main(folder: Path) -> None:
     with (
         Cloud("tests.fakes.google_cloud", "--folder", str(google_folder)) as google,
         staged(folder, google, (LOOPBACK, *PLANES.values())) as stage,
-        _pod_network() as enter,
+        _pod_network(0) as enter,
+        _pod_network(1) as other,
     ):
         told = _clients(stage, google, pod_folder, enter) | _strangers(stage, enter)
+        told |= _neighbours(stage, enter, other)
         handed = [line for line in stage.audit() if line["event"] == "LeaseHanded" and "pod" in line]
         told["pods in the audit"] = sorted({line["pod"]["name"] for line in handed})
     print(json.dumps(told))
@@ -82,14 +112,40 @@ def _strangers(stage: PodStage, enter: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _ask(enter: tuple[str, ...], host: str, shown: str) -> int | str:
-    command = [*enter, sys.executable, "-c", _ASK, host, "/aws", shown]
+def _neighbours(stage: PodStage, enter: tuple[str, ...], other: tuple[str, ...]) -> dict[str, Any]:
+    """What one pod gets by what is another's, and while that one floods the broker."""
+    path = _swapped(enter, PLANES["ipv4"], stage.token())
+    places = {"its pod": enter, "its neighbour": other, "the node": ()}
+    told: dict[str, Any] = {"a path token": {name: _ask(one, PLANES["ipv4"], "", path) for name, one in places.items()}}
+    told["a path token"]["the node's loopback"] = _ask((), LOOPBACK, "", path)
+    neighbour = stage.api.cluster.run("ml", "trainer", "worker-1")
+    for family, plane in PLANES.items():
+        flood = [*enter, sys.executable, "-c", _FLOOD, plane, stage.token()]
+        with subprocess.Popen(flood, stdout=subprocess.PIPE) as flooding:
+            assert flooding.stdout is not None
+            flooding.stdout.readline()  # it has begun
+            told[f"beside a flood {family}"] = [
+                _ask(other, plane, stage.api.cluster.token(neighbour, "credbroker", jti=f"{family}-{number}"))
+                for number in range(5)
+            ]
+            flooding.kill()
+    return told
+
+
+def _swapped(enter: tuple[str, ...], host: str, token: str) -> str:
+    command = [*enter, sys.executable, "-c", _SWAP, host, token]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return f"/w/{text}/computeMetadata/v1/instance/service-accounts/default/token"
+
+
+def _ask(enter: tuple[str, ...], host: str, shown: str, path: str = "/aws") -> int | str:
+    command = [*enter, sys.executable, "-c", _ASK, host, path, shown]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     return int(said) if said.isdecimal() else said
 
 
 @contextlib.contextmanager
-def _pod_network() -> Iterator[tuple[str, ...]]:
+def _pod_network(number: int) -> Iterator[tuple[str, ...]]:
     """A network beside the node's, joined to it by one cable; gives how a command enters it."""
     holder = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with holder:
@@ -99,11 +155,12 @@ def _pod_network() -> Iterator[tuple[str, ...]]:
         holder.stdin.flush()
         holder.stdout.readline()  # it answers from its own network
         enter = ("nsenter", "--target", str(holder.pid), "--net")
-        _ip(f"link add pod0 type veth peer name eth0 netns {holder.pid}", "link set pod0 up")
-        _ip(f"addr add {NODE}/24 dev pod0", f"addr add {NODE6}/64 dev pod0 nodad")
+        cable, net, net6 = f"pod{number}", f"10.1.{number}", f"fd00:{number + 1}:"
+        _ip(f"link add {cable} type veth peer name eth0 netns {holder.pid}", f"link set {cable} up")
+        _ip(f"addr add {net}.1/24 dev {cable}", f"addr add {net6}:1/64 dev {cable} nodad")
         _ip("link set lo up", "link set eth0 up", enter=enter)
-        _ip(f"addr add {POD}/24 dev eth0", f"addr add {POD6}/64 dev eth0 nodad", enter=enter)
-        _ip(f"route add default via {NODE}", f"-6 route add default via {NODE6}", enter=enter)
+        _ip(f"addr add {net}.7/24 dev eth0", f"addr add {net6}:7/64 dev eth0 nodad", enter=enter)
+        _ip(f"route add default via {net}.1", f"-6 route add default via {net6}:1", enter=enter)
         yield enter
         holder.stdin.close()
 

@@ -81,7 +81,7 @@ class PodStage:
 
     def ask(self, token: str | None, path: str = "/aws", method: str = "GET") -> Reply:
         """One request, on a connection of its own."""
-        fields = {"Authorization": token} if token is not None else {}
+        fields = {"Authorization": token} if token is not None else {"Metadata-Flavor": "Google"}
         connection = http.client.HTTPConnection(self.address, timeout=5)
         began = time.monotonic()
         with contextlib.closing(connection):
@@ -89,7 +89,7 @@ class PodStage:
             answer = connection.getresponse()
             return Reply(answer.status, answer.read(), time.monotonic() - began)
 
-    def ask_on(self, token: str, path: str = "/aws", method: str = "GET", patience: float = 15.0) -> Reply:
+    def ask_on(self, token: str | None, path: str = "/aws", method: str = "GET", patience: float = 15.0) -> Reply:
         """As SDKs ask: again while it says 503."""
         ends = time.monotonic() + patience
         while (reply := self.ask(token, path, method)).status == 503 and time.monotonic() < ends:

@@ -119,6 +119,22 @@ class TestFault28Review:
         fresh.pass_time(60)
         assert fresh.ask_on(token).status == 401
 
+    def test_fault_28_nor_does_its_path_token_outlive_it(self, fresh: PodStage):
+        """It was swapped for a token that is good for an hour; 403 is who is known, and granted nothing of Google's."""
+        swapped = fresh.ask_on(fresh.token(), "/worker-token", "PUT").json["token"]
+        path = f"/w/{swapped}/computeMetadata/v1/instance/service-accounts/default/token"
+        assert fresh.ask_on(None, path).status == 403
+        fresh.api.cluster.delete(fresh.pod)
+        fresh.pass_time(60)
+
+        assert fresh.ask_on(None, path).status == 401
+
+    def test_fault_28_a_pod_of_another_namespace_is_nobody(self, stage: PodStage):
+        """Nor one of another service account, though their tokens are as good as any."""
+        for namespace, account in (("web", "trainer"), ("ml", "eval")):
+            pod = stage.api.cluster.run(namespace, account, "stranger")
+            assert stage.ask_on(stage.api.cluster.token(pod, AUDIENCE)).status == 401
+
     def test_fault_28_a_server_that_knows_no_audiences_vouches_for_nobody(self, stage: PodStage):
         """It says authenticated, and not for whom."""
         user = {"username": "system:serviceaccount:ml:trainer"}

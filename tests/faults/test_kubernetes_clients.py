@@ -95,6 +95,20 @@ class TestNode:
         assert seen["the worker token on loopback"] == 200
         assert seen["loopback from the pod"] == "refused"
 
-    def test_the_audit_names_the_pod(self, seen: dict[str, Any]):
-        """And not its address."""
-        assert seen["pods in the audit"] == ["worker-0"]
+    def test_a_path_token_opens_nothing_for_a_neighbour(self, seen: dict[str, Any]):
+        """Nor for a process of the node that has read it in a log, root included."""
+        assert seen["a path token"] == {
+            "its pod": 200,
+            "its neighbour": 401,
+            "the node": 401,
+            "the node's loopback": 401,
+        }
+
+    @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+    def test_a_pod_that_floods_the_broker_keeps_no_other_waiting(self, seen: dict[str, Any], family: str):
+        """Five tokens that nobody has seen before are each reviewed within the wait of one request."""
+        assert seen[f"beside a flood {family}"] == [200] * 5
+
+    def test_the_audit_names_the_pods(self, seen: dict[str, Any]):
+        """By what their cluster says, and not by their addresses."""
+        assert seen["pods in the audit"] == ["worker-0", "worker-1"]

@@ -69,6 +69,12 @@ class TestReview:
         assert api.reviewed == [[AUDIENCE]]
         assert api.calls == {"review": 1}
 
+    @pytest.mark.parametrize("text", ["", "a.b", "secret", "a.b.c\n", f"a.b.{'c' * 16_384}"])
+    def test_nothing_but_what_may_be_a_token_is_ever_sent(self, api: FakeKubernetes, text: str):
+        """A daemon that was taken over has minters carry no other message to the API server, nor a long one."""
+        assert asked(api, text) == Reviewed(reason="jwt-malformed")
+        assert not api.calls
+
     @pytest.mark.parametrize(
         "name",
         [

@@ -10,10 +10,12 @@ from broker.events import TokenIssued
 from broker.server import swap
 from broker.server.link import Link
 from broker.server.swap import Swapper
-from tests.server.pods import LOOPBACK, Office, of_pods
+from tests.server.pods import LOOPBACK, POD_PLANE, Office, of_pods
 from tests.server.test_reception_pods import at_work, body, issued, reasons
 
 GOOGLE = {"metadata_flavor": "Google"}
+OTHER = Link(POD_PLANE, None, peer="10.1.0.8")
+SIXTH = Link(("fd00:ec2::23", 80), None, peer="fd00::7")
 
 
 async def swapped(office: Office, token: str | None = None, link: Link | None = None) -> dict[str, Any]:
@@ -22,9 +24,9 @@ async def swapped(office: Office, token: str | None = None, link: Link | None = 
     return body(reply)
 
 
-async def status(office: Office, path_token: str, link: Link | None = None) -> int:
+async def status(office: Office, path_token: str, link: Link | None = None, **fields: Any) -> int:
     path = f"/w/{path_token}/computeMetadata/v1/instance/service-accounts/default/token"
-    return (await office.answered(path, link, **GOOGLE)).status
+    return (await office.answered(path, link, **GOOGLE, **fields)).status
 
 
 class TestSwap:
@@ -34,7 +36,6 @@ class TestSwap:
         async def main(office: Office) -> None:
             token = (await swapped(office))["token"]
             assert await status(office, token) == 200
-            assert await status(office, token, Link(LOOPBACK, None)) == 200
             assert (await office.answered(f"/w/{token}/aws")).status == 401
 
         at_work(main)
@@ -141,9 +142,100 @@ class TestSwap:
         async def main(office: Office) -> set[bytes]:
             caller = await office.caller()
             swappers = [Swapper(office.tokens, office.noted.append, office.clock) for _ in range(2)]
-            return {one.swap(caller, office.clock.wall() + 60, LOOPBACK).body for one in swappers}
+            link, ends = Link(LOOPBACK, None), office.clock.wall() + 60
+            return {one.swap(caller, office.token(), ends, link).body for one in swappers}
 
         assert len(at_work(main)) == 2
+
+
+class TestBond:
+    @pytest.mark.parametrize("thief", [OTHER, Link(LOOPBACK, None, peer="127.0.0.1"), SIXTH])
+    def test_it_opens_nothing_from_elsewhere(self, thief: Link):
+        """URLs end up in error texts and logs, which others read: another pod, or a process of the node."""
+
+        async def main(office: Office) -> None:
+            token = (await swapped(office))["token"]
+            fields = {"host": "[fd00:ec2::23]"} if thief is SIXTH else {}
+            assert await status(office, token, thief, **fields) == 401
+            assert reasons(office) == ["token-of-another-pod"]
+            assert await status(office, token) == 200
+
+        at_work(main)
+
+    def test_nor_does_a_sidecars_on_the_nodes_address(self):
+        """It was asked for on loopback, where an address says nothing."""
+
+        async def main(office: Office) -> None:
+            link = Link(LOOPBACK, None)
+            token = (await swapped(office, link=link))["token"]
+            assert [await status(office, token, one) for one in (link, OTHER)] == [200, 401]
+
+        at_work(main)
+
+    def test_a_pod_that_has_another_address_now_asks_from_there(self):
+        """Its network was made anew; the URL that its processes have read stays good."""
+
+        async def main(office: Office) -> None:
+            token = (await swapped(office))["token"]
+            assert (await swapped(office, office.token(), OTHER))["token"] == token
+            assert [await status(office, token, one) for one in (OTHER, None)] == [200, 401]
+
+        at_work(main)
+
+    def test_it_ends_a_minute_after_its_pod(self):
+        """The projected token behind it is reviewed as if it were shown."""
+
+        async def main(office: Office) -> None:
+            token = (await swapped(office))["token"]
+            office.cluster.delete(office.pod)
+            assert await status(office, token) == 200
+            await asyncio.sleep(60)
+            assert (await status(office, token), reasons(office)) == (401, ["review-refused"])
+
+        at_work(main)
+
+    def test_an_older_projected_token_does_not_take_the_place_of_a_newer(self):
+        """Two containers of a pod may have files of different age."""
+
+        async def main(office: Office) -> None:
+            older = office.token()
+            await asyncio.sleep(600)
+            token = (await swapped(office))["token"]
+            await swapped(office, older)
+            await asyncio.sleep(3300)
+            assert await status(office, token) == 200
+
+        at_work(main)
+
+    def test_from_before_a_restart_it_is_good_until_its_end(self):
+        """Its digest was kept and what stood behind it was not: that would be a secret at rest."""
+
+        async def main(office: Office) -> None:
+            token = (await swapped(office))["token"]
+            after = Office(office.clock)
+            after.tokens.load(office.tokens.dump(), office.clock.now(), office.clock.wall())
+            assert [await status(after, token, one) for one in (None, OTHER)] == [200, 401]
+            await asyncio.sleep(3600)
+            assert await status(after, token) == 401
+            await after.rounds.close()
+            after.directory.close()
+
+        at_work(main)
+
+    def test_what_stands_behind_it_is_kept_no_longer_than_it(self):
+        """A token that is no more needs none."""
+
+        async def main(office: Office) -> None:
+            swapper = office.reception._swapper
+            await swapped(office)
+            (entry,) = office.tokens.list()
+            office.reception.tick()
+            assert swapper.behind(entry.id) is not None
+            office.tokens.revoke(entry.id)
+            office.reception.tick()
+            assert swapper.behind(entry.id) is None
+
+        at_work(main)
 
 
 class TestRefused:
