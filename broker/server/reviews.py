@@ -69,6 +69,7 @@ class Reviews:
         self._good_at = float("-inf")  # when a question began that the API server answered
         self._renew_at = float("-inf")
         self._away = False  # the API server did not answer, or asked for patience
+        self._mute_since = float("inf")  # when reviews began to fail so, be it that keys can be had
         self._told: dict[str, str] = {}  # what fails, and by which code
 
     def caller(self, text: str, peer: Peer) -> Caller | Examination:
@@ -105,6 +106,7 @@ class Reviews:
         if before.daemon.kubernetes != self._config().daemon.kubernetes:
             self._keys, self._away = None, False
             self._good_at = self._renew_at = float("-inf")
+            self._mute_since = float("inf")
 
     def tick(self) -> None:
         """Have the keys renewed where that is due; while the API server is away, this is what finds it again."""
@@ -182,7 +184,7 @@ class Reviews:
         # No longer than the token itself; but for a moment even where our clock says that it has ended.
         fresh = min(kubernetes.FRESH, max(end - self._clock.wall(), 1.0))
         if reviewed.by_keys:
-            fresh = min(fresh, self._good_at + BELIEVED - now)
+            fresh = min(fresh, self._believed_until() - now)
         due = now + fresh - kubernetes.AHEAD if fresh == kubernetes.FRESH else float("inf")
         return Verdict(until=now + fresh, due=due, pod=reviewed.pod, expires_at=end)
 
@@ -197,7 +199,7 @@ class Reviews:
                 if not self._away:
                     raise
             else:
-                self._good_at = began
+                self._good_at, self._mute_since = began, float("inf")
                 self._works("review")
                 return reviewed
         keys = self._believed_keys()
@@ -220,13 +222,18 @@ class Reviews:
 
     def _believed_keys(self) -> Keys | None:
         """The keys, where the API server is away and has not been for too long."""
-        return self._keys if self._away and self._clock.now() - self._good_at <= BELIEVED else None
+        return self._keys if self._away and self._clock.now() <= self._believed_until() else None
+
+    def _believed_until(self) -> float:
+        """Who still gives keys, but no reviews any more, does not know either which pods are there."""
+        return min(self._good_at, self._mute_since) + BELIEVED
 
     def _fail(self, what: str, error: BrokerError) -> None:
         """No answer is an outage, which a renewal probes for its end. An answer that does not help is none."""
         self._away = isinstance(error, Unreachable | Throttled)
         if self._away and what == "review":
             self._renew_at = self._clock.now()
+            self._mute_since = min(self._mute_since, self._renew_at)
         if self._told.get(what) != error.code:
             self._told[what] = error.code
             self._note(ReviewsFail(what, error.code, error.advice, self._believed_keys() is not None))

@@ -35,6 +35,7 @@ class Work:
         self.asked: list[tuple[str | None, bool]] = []
         self.error: BrokerError | Exception | None = None  # of the API server; keys go on judging
         self.renewal_error: BrokerError | None = None
+        self.review_error: BrokerError | None = None
         self.takes = 0.0
         self.noted: list[Event] = []
         self.reviews = Reviews(lambda: self.config, self.ask, self.noted.append, clock, "node-a")
@@ -46,7 +47,7 @@ class Work:
         text = token.open() if token else None
         self.asked.append((text, keys is not None))
         await asyncio.sleep(self.takes)
-        error = self.error or (self.renewal_error if text is None else None)
+        error = self.error or (self.renewal_error if text is None else self.review_error)
         if error is not None and keys is None:
             raise error
         if text is None:

@@ -50,6 +50,25 @@ class TestAway:
 
         at_work(main)
 
+    @pytest.mark.parametrize(("after", "outcome"), [(590, "known"), (602, "ReviewAway")])
+    def test_a_server_that_gives_keys_and_no_reviews_is_away_all_the_same(self, after: int, outcome: str):
+        """Its storage is gone, say: it serves the keys from memory, for ever, and knows no pods."""
+
+        async def main(work: Work) -> None:
+            await work.minute(1)
+            work.review_error = AWAY
+            await work.known(work.token())
+            await work.minute(after)
+            assert await work.refused(work.token(jti="2")) == outcome
+            work.review_error = None
+            await work.minute(11)
+            await work.known(work.token(jti="3"))
+            work.error = AWAY
+            await work.minute(590)
+            await work.known(work.token(jti="4"))
+
+        at_work(main)
+
     def test_an_answer_to_a_review_counts_as_one(self):
         """Not the renewals alone say that it was there."""
 
