@@ -23,7 +23,7 @@ import msgspec
 from broker import control_api as api
 from broker.control_client import Client
 from broker.errors import BrokerError
-from tests.cli.newcomer import CLOSED, CREDBROKER, TRAIN, Newcomer, Ran, answers, until
+from tests.cli.newcomer import CLOSED, CREDBROKER, PATIENCE, TRAIN, Newcomer, Ran, answers, until
 from tests.clients.stage import free_address
 from tests.fakes.sts import FakeSts
 
@@ -149,6 +149,10 @@ class Broker:
             return 0
         with self.process as process:
             process.send_signal(signum)
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
         self.process = None
         return process.returncode
 
