@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -252,7 +253,7 @@ def everything(end: socket.socket) -> bytes:
 
 def statuses(data: bytes) -> list[int]:
     """The statuses of all replies in a stream."""
-    return [int(piece[:3]) for piece in data.split(b"HTTP/1.1 ")[1:]]
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", data)]
 
 
 def as_uid(uid: int, play: Callable[[], T]) -> T:
