@@ -59,10 +59,10 @@ def _timestamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
-def to_bytes(reply: Reply, *, close: bool) -> bytes:
-    """The reply as HTTP/1.1 with a Content-Length, never chunked or compressed."""
+def to_bytes(reply: Reply, *, close: bool, to_head: bool = False) -> bytes:
+    """The reply as HTTP/1.1 with a Content-Length, never chunked or compressed; to a HEAD request without its body."""
     head = _head(reply.status, reply.content_type, reply.headers + _CLOSE if close else reply.headers)
-    return b"%b%d\r\n\r\n%b" % (head, len(reply.body), reply.body)
+    return b"%b%d\r\n\r\n%b" % (head, len(reply.body), b"" if to_head else reply.body)
 
 
 @functools.lru_cache(maxsize=256)  # replies differ in their bodies and in little else

@@ -74,6 +74,12 @@ class TestToBytes:
         """Go compares the whole header."""
         assert b"\r\nContent-Type: application/json\r\n" in to_bytes(Reply(403, b"{}"), close=False)
 
+    def test_to_head_the_length_is_told_and_nothing_sent(self):
+        """RFC 9110, 9.3.2: as GET would have it."""
+        whole = to_bytes(Reply(405, b"{}"), close=True)
+
+        assert to_bytes(Reply(405, b"{}"), close=True, to_head=True) == whole.removesuffix(b"{}")
+
     def test_a_status_without_a_name_is_still_a_reply(self):
         """The phrase is optional, the space before it is not."""
         assert by_h11(to_bytes(Reply(599, b""), close=True))[0] == 599

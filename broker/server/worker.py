@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
         try:
             asked = reception.read(one)
         except Refused as error:
-            self._refuse(error)
+            self._refuse(error, to_head=one.startswith(b"HEAD "))
             return
         answer = reception.answer(asked, self.link)
         if isinstance(answer, Reply):
@@ -233,11 +233,11 @@ class Connection(asyncio.Protocol):
         else:
             self._wait(asked, answer)
 
-    def _refuse(self, error: Refused) -> None:
+    def _refuse(self, error: Refused, *, to_head: bool = False) -> None:
         """What cannot be parsed cannot be followed by anything: reply and close."""
         reply = self._plane.reception.refuse(error, None, self.link)
         if self._transport is not None:
-            self._transport.write(to_bytes(reply, close=True))
+            self._transport.write(to_bytes(reply, close=True, to_head=to_head))
             self._transport.close()
 
     def _write(self, reply: Reply, asked: Asked, *, last: bool = False) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ import msgspec
 from broker import control_api as api
 from broker.control_client import Client
 from broker.errors import BrokerError
-from tests.cli.newcomer import CLOSED, CREDBROKER, TRAIN, Newcomer, Ran, answers, until
+from tests.cli.newcomer import CLOSED, CREDBROKER, PATIENCE, TRAIN, Newcomer, Ran, answers, until
 from tests.clients.stage import free_address
 from tests.fakes.sts import FakeSts
 
@@ -149,6 +150,10 @@ class Broker:
             return 0
         with self.process as process:
             process.send_signal(signum)
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
         self.process = None
         return process.returncode
 
@@ -248,7 +253,7 @@ def everything(end: socket.socket) -> bytes:
 
 def statuses(data: bytes) -> list[int]:
     """The statuses of all replies in a stream."""
-    return [int(piece[:3]) for piece in data.split(b"HTTP/1.1 ")[1:]]
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", data)]
 
 
 def as_uid(uid: int, play: Callable[[], T]) -> T:

@@ -9,7 +9,8 @@ import pytest
 from broker.callers.accounts import FRESH, KEPT, RETRY, Account
 from broker.config.shape import CallerEntry, Rule
 from broker.model import Caller
-from broker.server.directory import Directory, LookUp
+from broker.server import directory
+from broker.server.directory import PATIENCE, Directory, LookUp
 from tests.leaping import FakeClock
 from tests.server.plane import ALICE, BOB, STRANGER, Names, until
 
@@ -196,6 +197,31 @@ class TestWaiting:
             return known.name, slow.landed
 
         assert asking(main) == ("trainer", False)
+
+    def test_while_the_name_service_hangs_a_number_is_known_by_its_rule_alone(self):
+        """Not at once, since groups may add to it; who is known by groups alone goes on waiting."""
+
+        async def main(play: Asking) -> tuple[list[str | None], bool]:
+            play.names.answering.clear()
+            found = [play.found(ALICE), play.found(BOB)]
+            assert all(isinstance(one, LookUp) for one in found)
+            play.clock.pass_time(PATIENCE + 0.1)
+            alice, bob = play.found(ALICE), play.found(BOB)
+            assert isinstance(alice, Caller)
+            play.names.answering.set()
+            return [alice.name, await play.name(ALICE), await play.name(BOB)], isinstance(bob, LookUp)
+
+        assert asking(main) == (["trainer", "trainer", "guest"], True)
+
+    def test_who_can_wait_does_not_wait_for_ever(self, monkeypatch: pytest.MonkeyPatch):
+        """A command is told what its number is good for."""
+        monkeypatch.setattr(directory, "PATIENCE", 0.01)
+
+        async def main(play: Asking) -> Account:
+            play.names.answering.clear()
+            return await play.directory.account_soon(BOB)
+
+        assert asking(main) == Account(BOB)
 
     def test_who_can_wait_is_given_the_account(self):
         """As many as wait share one look-up."""
