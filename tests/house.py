@@ -52,6 +52,7 @@ ARROWS: dict[str, set[str]] = {
     "ledger": {"audit", "events", "logs", "metrics"},
     # Processes.
     "process": {"errors"},
+    "supervisor": {"process"},
     "minter": set(),  # the folder itself holds nothing but a sentence
     "minter.frames": PURE,
     "minter.client": SHAPE | {"minter.frames"},
@@ -90,7 +91,7 @@ ARROWS: dict[str, set[str]] = {
         "logs",
     }
     | {"metrics", "minter.client", "minter.frames", "process", "rounds", "server", "server.sockets", "sources"}
-    | {"state", "status", "waiting", "worker_env"},
+    | {"state", "status", "supervisor", "waiting", "worker_env"},
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
     | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"},
