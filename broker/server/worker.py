@@ -14,13 +14,13 @@ from broker.callers.peer import Endpoint
 from broker.clock import now
 from broker.errors import Refused
 from broker.server.bounds import Bounds
+from broker.server.drain import drain
 from broker.server.limiter import Delays
 from broker.server.reception import Asked, Late, Link, Reception
 from broker.waiting import Landing
 from broker.wire import Reply, to_bytes
 
-HEAD_DEADLINE = 5.0
-IDLE_DEADLINE = 75.0
+HEAD_DEADLINE, IDLE_DEADLINE = 5.0, 75.0
 COLD_WAIT = 0.7  # SDKs give up after 1 s
 PIPELINE = 32
 SILENCE = 1.0  # an unidentified connection counts against its uid once it has been so for this long
@@ -63,13 +63,9 @@ class Plane:
                     connection.close()
 
     async def drained(self) -> None:
-        """Finish what is being answered and accept nothing more; returns when the last connection is gone."""
+        """Answer what is asked, and keep no connection for more; returns when the last one is gone."""
         self.draining = True
-        for connection in list(self.connections):
-            if not connection.busy:
-                connection.close()
-        if self.connections:
-            await self._empty.wait()
+        await drain(self.connections, self._empty)
 
     def cut(self) -> None:
         """End what is left at once: a client that never reads would keep the loop from closing."""
@@ -108,6 +104,11 @@ class Connection(asyncio.Protocol):
         """Whether a reply is still owed."""
         return self._waiting is not None
 
+    @property
+    def asking(self) -> bool:
+        """Whether it is busy, or a request is only half here, or the first one is still to come."""
+        return self.busy or bool(self._buffer) or self._since == self.opened
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it where a limit is reached or the peer is not local."""
         transport = cast("asyncio.Transport", transport)
@@ -120,7 +121,6 @@ class Connection(asyncio.Protocol):
         self.link = Link((accepted_on[0], accepted_on[1]), uid)
         if (
             (_is_loopback(accepted_on[0]) and not _is_loopback(peer[0]))
-            or plane.draining
             or len(plane.connections) >= plane.bounds.connections
             or plane.per_uid[uid] >= plane.bounds.per_uid
         ):
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
         """Whether its head took too long, or it sat idle too long."""
         if self.busy:
             return False
-        limit = HEAD_DEADLINE if self._buffer or self._since == self.opened else IDLE_DEADLINE
+        limit = HEAD_DEADLINE if self.asking else IDLE_DEADLINE
         return moment - self._since > limit
 
     def close(self) -> None:
