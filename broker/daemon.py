@@ -25,7 +25,7 @@ from broker.config import read, zero
 from broker.config.shape import Config, Snapshot
 from broker.desk import Desk
 from broker.errors import ConfigError, Mistake
-from broker.events import Reloaded
+from broker.events import Event, LeaseMinted, Reloaded
 from broker.identity import minter_environment
 from broker.ledger import Ledger
 from broker.metrics import Metrics
@@ -44,6 +44,7 @@ from broker.server.reception import Reception
 from broker.server.reviews import NODE_NAME, Reviews
 from broker.server.rights import Rights
 from broker.server.worker import Plane
+from broker.supervisor import Supervisor
 
 TICK = 1.0
 DRAIN = 5.0
@@ -73,19 +74,20 @@ class Daemon:
         self._start = start
         self.config = start.config
         self.metrics = Metrics()
-        self._note = (ledger := Ledger(self.metrics.listen, logs.listen)).note
+        self._ledger = Ledger(self.metrics.listen, logs.listen)
+        self._note = self._ledger.note
+        self._supervisor = Supervisor()
         self._audit: Audit | None = None
         if start.audited:
             file = self.config.daemon.audit_file
             self._audit = Audit(AuditFile(file) if file else ToLog(), self._note)
-            ledger.add(self._audit.listen)
+            self._ledger.add(self._audit.listen)
         self._attestor = Attestor()
         self.facts = Facts(attestation=self._attestor.start() or "on")
         if self.config.daemon.imds:  # it has no secret of the caller's: without the kernel's word it knows nobody
             self.facts.imds = "on" if self._attestor.on else NO_IMDS
         self._stack = contextlib.AsyncExitStack()
         self._stopped = asyncio.Event()
-        self._ready = False
         self._servers: list[asyncio.Server] = []
 
     async def __aenter__(self) -> Self:
@@ -108,7 +110,7 @@ class Daemon:
 
     async def __aexit__(self, *_: object) -> None:
         """Drain and close everything."""
-        process.notify("STOPPING=1")
+        self._supervisor.stopping()
         for server in self._servers:
             server.close()  # whoever connects from now on waits in the socket for the next process
         self._clerk.stopping.set()
@@ -121,6 +123,8 @@ class Daemon:
     async def run(self) -> None:
         """Keep leases fresh until `stop` is called."""
         self.rounds.warm(self.desk.book.warm())
+        self._ledger.add(self._listen)
+        self._look_ready()
         async with asyncio.TaskGroup() as loops:
             fixed = [loops.create_task(one) for one in (self.rounds.run(), self._tick(), self._kept.run())]
             fixed += [loops.create_task(self._reviews.run()) for _ in range(REVIEWERS)]
@@ -144,8 +148,7 @@ class Daemon:
         """
         if self._audit:
             self._audit.reopen()
-        if self._ready:
-            process.notify("RELOADING=1")
+        self._supervisor.reloading()
         try:
             config, snapshot = self._read_again()
             book = make_book(config)
@@ -153,8 +156,7 @@ class Daemon:
             self._note(Reloaded(self.config.generation, error.advice, by_uid))
             raise
         finally:
-            if self._ready:
-                process.notify("READY=1")
+            self._supervisor.reloaded()
         before, self.config = self.config, config
         for pool in (self._pool, self._reviewer.pool):
             pool.relaunch(self._minters(snapshot))
@@ -274,14 +276,13 @@ class Daemon:
             self._issuer.expire()
             if self._audit:
                 self._audit.tick()
-            self._tell_systemd()
+            self._look_ready()
+            self._supervisor.alive()
 
-    def _tell_systemd(self) -> None:
-        missing = self._clerk.missing()
-        if not missing and not self._ready:
-            self._ready = True
-            process.notify("READY=1\nSTATUS=serving")
-        elif missing and not self._ready:
-            # A start without upstream takes as long as it takes; systemd must not end it for that.
-            process.notify(f"EXTEND_TIMEOUT_USEC=30000000\nSTATUS={len(missing)} required credentials not minted yet")
-        process.notify("WATCHDOG=1")
+    def _listen(self, event: Event) -> None:
+        """The first lease that completes what is required makes us ready, there and then."""
+        if isinstance(event, LeaseMinted) and not self._supervisor.ready:
+            self._look_ready()
+
+    def _look_ready(self) -> None:
+        self._supervisor.look(self._clerk.missing(), self._clerk.degraded())

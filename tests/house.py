@@ -53,6 +53,7 @@ ARROWS: dict[str, set[str]] = {
     "ledger": {"audit", "events", "logs", "metrics"},
     # Processes.
     "process": {"errors"},
+    "supervisor": {"process"},
     "minter": set(),  # the folder itself holds nothing but a sentence
     "minter.frames": PURE,
     "minter.client": SHAPE | {"minter.frames"},
@@ -82,7 +83,7 @@ ARROWS: dict[str, set[str]] = {
     "daemon": DECISIONS
     | {"audit", "audit_file", "callers", "checking", "config", "control_api", "desk", "dialects", "identity", "ledger"}
     | {"logs", "metrics", "minter.asking", "minter.client", "process", "rounds", "server", "server.sockets", "sources"}
-    | {"state", "status", "waiting", "worker_env"},
+    | {"state", "status", "supervisor", "waiting", "worker_env"},
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
     | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"},

@@ -114,10 +114,41 @@ class TestSystemd:
 
         before, meanwhile, after = on_uvloop(main)
 
-        assert before[-1] == "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=1 required credentials not minted yet"
+        waiting = "1 required credential without a lease: see `credbroker status`"
+        assert before[-1] == f"EXTEND_TIMEOUT_USEC=30000000\nSTATUS={waiting}"
         assert set(meanwhile[:-1]) <= {before[-1], "WATCHDOG=1"}
         assert meanwhile[-1] == "READY=1\nSTATUS=serving"
-        assert (set(after[:-1]), after[-1]) == ({"WATCHDOG=1"}, "STOPPING=1")
+        assert (set(after[:-1]), after[-1]) == ({"WATCHDOG=1"}, "STOPPING=1\nSTATUS=answering what is in flight")
+
+    def test_it_is_told_at_once(self, tmp_path: Path, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch):
+        """Units that wait for this one lose no second to a tick."""
+        monkeypatch.setattr("broker.daemon.TICK", 3600.0)
+
+        async def main() -> list[str]:
+            async with running(a_start(tmp_path)) as daemon:
+                said = await told(systemd, "READY=1")
+                assert not daemon._clerk.missing()
+                return said
+
+        assert on_uvloop(main)[-1] == "READY=1\nSTATUS=serving"
+
+    def test_a_lease_that_cannot_be_refreshed_stands_in_the_status(self, tmp_path: Path, systemd: socket.socket):
+        """`systemctl status` shows it, until it has healed."""
+
+        async def main() -> list[str]:
+            async with running(a_start(tmp_path)) as daemon:
+                said = await told(systemd, "READY=1")
+                the_pool(daemon).trouble = Unreachable("upstream is down")
+                daemon.rounds.start(daemon.rounds.keepers[0])
+                said = await told(systemd, "refreshed")
+                the_pool(daemon).trouble = None
+                daemon.rounds.start(daemon.rounds.keepers[0])
+                return said + await told(systemd, "STATUS=serving")
+
+        said = [one for one in on_uvloop(main) if one != "WATCHDOG=1"]
+
+        trouble = "STATUS=serving; 1 credential cannot be refreshed at present: see `credbroker status`"
+        assert said == [trouble, "STATUS=serving"]
 
     @pytest.mark.parametrize("broken", [False, True])
     def test_a_reload_begins_and_ends(self, tmp_path: Path, systemd: socket.socket, broken: bool):
@@ -135,9 +166,12 @@ class TestSystemd:
                     assert broken
                 return await told(systemd, "READY=1")
 
-        said = [one for one in on_uvloop(main) if one != "WATCHDOG=1"]
+        began = time.monotonic_ns()
+        begun, *ended = [one for one in on_uvloop(main) if one != "WATCHDOG=1"]
 
-        assert said == ["RELOADING=1", "READY=1"]
+        assert ended == ["READY=1"]
+        assert begun.startswith("RELOADING=1\nMONOTONIC_USEC=")
+        assert began <= int(begun.partition("USEC=")[2]) * 1000 <= time.monotonic_ns()
 
     def test_one_that_is_not_ready_does_not_become_so_by_a_reload(self, tmp_path: Path, systemd: socket.socket):
         """READY=1 is for leases that are there."""

@@ -14,14 +14,14 @@ from broker.callers.peer import Endpoint
 from broker.clock import now
 from broker.errors import Refused
 from broker.server.bounds import Bounds
+from broker.server.drain import drain
 from broker.server.limiter import Delays
 from broker.server.link import Link, Peer
 from broker.server.reception import Asked, Late, Reception
 from broker.waiting import Landing
 from broker.wire import Reply, to_bytes
 
-HEAD_DEADLINE = 5.0
-IDLE_DEADLINE = 75.0
+HEAD_DEADLINE, IDLE_DEADLINE = 5.0, 75.0
 COLD_WAIT = 0.7  # SDKs give up after 1 s
 PIPELINE = 32
 SILENCE = 1.0  # an unidentified connection counts against its uid once it has been so for this long
@@ -64,13 +64,9 @@ class Plane:
                     connection.close()
 
     async def drained(self) -> None:
-        """Finish what is being answered and accept nothing more; returns when the last connection is gone."""
+        """Answer what is asked, and keep no connection for more; returns when the last one is gone."""
         self.draining = True
-        for connection in list(self.connections):
-            if not connection.busy:
-                connection.close()
-        if self.connections:
-            await self._empty.wait()
+        await drain(self.connections, self._empty)
 
     def cut(self) -> None:
         """End what is left at once: a client that never reads would keep the loop from closing."""
@@ -109,6 +105,11 @@ class Connection(asyncio.Protocol):
         """Whether a reply is still owed."""
         return self._waiting is not None
 
+    @property
+    def asking(self) -> bool:
+        """Whether it is busy, or a request is only half here, or the first one is still to come."""
+        return self.busy or bool(self._buffer) or self._since == self.opened
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it where a limit is reached or the peer is not local."""
         transport = cast("asyncio.Transport", transport)
@@ -122,7 +123,6 @@ class Connection(asyncio.Protocol):
             link.uid = plane.uid_of(accepted_on, peer)
         if (
             not link.is_ours
-            or plane.draining
             or len(plane.connections) >= plane.bounds.connections
             or plane.per_peer[link.counted_as] >= plane.bounds.per_uid
         ):
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
         """Whether its head took too long, or it sat idle too long."""
         if self.busy:
             return False
-        limit = HEAD_DEADLINE if self._buffer or self._since == self.opened else IDLE_DEADLINE
+        limit = HEAD_DEADLINE if self.asking else IDLE_DEADLINE
         return moment - self._since > limit
 
     def close(self) -> None:

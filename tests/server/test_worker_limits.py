@@ -1,14 +1,12 @@
-"""The limits of the worker plane: deadlines by the sweep, how many connections whoever may have, and the end."""
+"""The limits of the worker plane: deadlines by the sweep, and how many connections whoever may have."""
 
 import asyncio
-import contextlib
 
 import pytest
 
-from broker.events import LeaseHanded
 from broker.server.bounds import Bounds
 from broker.server.worker import HEAD_DEADLINE, IDLE_DEADLINE
-from tests.server.plane import ALICE, BOB, Answer, Wire, Work, at_work, turns, until
+from tests.server.plane import ALICE, BOB, Wire, Work, at_work, turns, until
 
 
 def sweep_after(work: Work, seconds: float) -> None:
@@ -211,62 +209,6 @@ class TestConnections:
             return transport.aborted
 
         assert at_work(main)
-
-
-class TestDrained:
-    def test_what_is_owed_is_answered_and_everything_else_closed(self):
-        """A stop in the middle of a mint costs no client its answer."""
-
-        async def main(work: Work) -> tuple[Answer, bytes, bytes]:
-            work.upstream.gate.clear()
-            idle, waiting = await served(work), await work.connect()
-            await waiting.send(work.attested("/aws/train") * 2)
-            await until(lambda: bool(work.upstream.asked))
-            async with asyncio.TaskGroup() as group:
-                group.create_task(work.plane.drained())
-                rest = await idle.rest()
-                newcomer = await work.connect()
-                assert await newcomer.rest() == b""
-                work.upstream.gate.set()
-                answer = await waiting.answer()
-            behind = await waiting.rest()
-            for wire in (idle, waiting, newcomer):
-                wire.close()
-            return answer, rest, behind
-
-        answer, rest, behind = at_work(main)
-
-        assert (answer.status, answer.fields["connection"]) == (200, "close")
-        assert (rest, behind) == (b"", b"")
-
-    def test_with_nobody_connected_it_is_over_at_once(self):
-        """There is nothing to wait for."""
-
-        async def main(work: Work) -> bool:
-            await work.plane.drained()
-            return work.plane.draining
-
-        assert at_work(main)
-
-    def test_what_is_cut_is_gone_whatever_it_was_owed(self):
-        """The daemon's patience has an end, and a client that never reads would outlast it."""
-
-        async def main(work: Work) -> tuple[bytes, list[LeaseHanded]]:
-            work.upstream.gate.clear()
-            wire = await work.connect()
-            await wire.send(work.attested("/aws/train"))
-            await until(lambda: bool(work.upstream.asked))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.01):
-                    await work.plane.drained()
-            work.plane.cut()
-            rest = await wire.rest()
-            wire.close()
-            work.upstream.gate.set()
-            await turns()
-            return rest, work.noted(LeaseHanded)
-
-        assert at_work(main) == (b"", [])
 
 
 class _Transport(asyncio.Transport):
