@@ -172,7 +172,7 @@ class Daemon:
 
     def _compose(self) -> None:
         self._pool = Pool(self._minters(self._start.snapshot), self._note)
-        self.rounds = Rounds(self._mint, self._note, clock)
+        self.rounds = Rounds(self._mint, self._note, clock, rate=self.config.daemon.limits.upstream_per_second)
         self.desk = Desk(make_book(self.config), self.rounds, self._note, clock)
         self._directory = Directory(lambda: self.desk.book.config.callers, clock.now)
         tokens, rights = WorkerTokens(), Rights(self.desk)

@@ -10,7 +10,7 @@ from tests.mutants import Mutant, compiled
 
 IN_KEEPER = [
     ("serves without a floor", "lease.ends - now > schedule.SERVE_FLOOR", "lease.ends > now"),
-    ("never stops serving", "is not None and lease.ends - now > schedule.SERVE_FLOOR else", "is not None else"),
+    ("never stops serving", "lease if lease.ends - now > schedule.SERVE_FLOOR else", "lease if True else"),
     (
         "stops serving at half of the life",
         "> schedule.SERVE_FLOOR else None",
@@ -27,7 +27,11 @@ IN_KEEPER = [
     ("forgets how late the held one may end", "self._ends_by = now + minted.lifetime", "self._ends_by = ends"),
     ("the same session is asked for without a pause", "schedule.same_again_at(now, held.ends)", "now"),
     ("the same session is never asked for again", "schedule.same_again_at(now, held.ends)", "held.ends + 60"),
-    ("a failure counts as still in flight", 'evicts it."""\n        self.in_flight = False', 'evicts it."""'),
+    (
+        "a failure counts as still in flight",
+        'after the first."""\n        self.in_flight = False',
+        'after the first."""',
+    ),
     (
         "a success counts as still in flight",
         "        self.in_flight = False\n        self.failures = self",
@@ -79,7 +83,7 @@ IN_KEEPER = [
         "schedule.refresh_at(began, ends, self._jitter())",
     ),
     ("does not count failures", "        self.failures += 1\n", "        self.failures = 1\n"),
-    ("ignores Retry-After", "self._jitter(), error.retry_after)", "self._jitter())"),
+    ("ignores Retry-After", "self._jitter(), error.retry_after, left)", "self._jitter(), None, left)"),
     (
         "retries a denial like any failure",
         "wait = schedule.DENIED_RETRY",
@@ -87,6 +91,8 @@ IN_KEEPER = [
     ),
     ("never retries a denial", "self.due = now + wait", "self.due = now + wait if error.transient else NEVER"),
     ("evicts at the first denial", "self.denials > 1", "self.denials > 0"),
+    ("counts two denials of one second", "if now - self._denied_at >= schedule.DENIED_RETRY or not", "if True or not"),
+    ("never counts a second denial", "now - self._denied_at >= schedule.DENIED_RETRY or ", ""),
     ("never evicts", "self.denials > 1", "self.denials > 1000"),
     ("evicts by failures", "if self.denials > 1", "if self.failures > 1"),
     ("evicts what is to be kept", ' or self.rendered.credential.on_denied == "keep"', ""),
@@ -104,14 +110,18 @@ IN_SCHEDULE = [
     ("serves below the floor of 30 s", "SERVE_FLOOR = 30.0", "SERVE_FLOOR = 5.0"),
     ("stops serving a minute early", "SERVE_FLOOR = 30.0", "SERVE_FLOOR = 60.0"),
     ("spreads too far", "SPREAD = 0.1", "SPREAD = 0.2"),
-    ("does not spread", "half * (1 + SPREAD * jitter)", "half * 1.0"),
+    ("does not spread", "(latest - soonest) / 2 * jitter", "0.0"),
+    ("leaves no time to heal", "HEALING = 40.0", "HEALING = 0.0"),
+    ("refreshes a short life in its second half", "max(soonest, half - HEALING)", "max(half * 1.2, half - HEALING)"),
     ("refreshes at the end of the life", "half = (ends - began) / 2", "half = ends - began"),
     ("refreshes at a tenth of the life", "half = (ends - began) / 2", "half = (ends - began) / 10"),
     (
         "backs off without a cap",
-        "min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(failures - 1, 16))",
+        "min(longest, FIRST_RETRY * 2.0 ** min(failures - 1, 16))",
         "FIRST_RETRY * 2.0 ** min(failures - 1, 16)",
     ),
+    ("misses an upstream that is back at the last moment", "left / 4", "left"),
+    ("asks ever faster to the end", "max(FIRST_RETRY, left / 4)", "left / 4"),
     ("does not back off", "2.0 ** min(failures - 1, 16)", "1.0"),
     ("starts to back off one late", "min(failures - 1, 16)", "min(failures, 16)"),
     ("retries in step with everybody", "0.75 + 0.25 * jitter", "1.0"),
