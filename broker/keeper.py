@@ -84,10 +84,11 @@ class Keeper:
         self.in_flight = True
         self.due = NEVER
 
-    def minted(self, minted: Minted, began: float, now: float, wall: float) -> tuple[Event, ...]:
+    def minted(self, minted: Minted, began: float, now: float, wall: float, ahead: float = 0.0) -> tuple[Event, ...]:
         """The mint that began at `began` has come home at `now`.
 
-        Its life is counted from `began`: upstream may have answered just then, and the machine slept ever since.
+        Its life is counted from `began`: upstream may have answered just then, and the machine slept ever since; or it
+        was paused, and only the wall clock ran `ahead` by so many seconds meanwhile.
         """
         ends = began + minted.lifetime
         if not (ends - now > schedule.SERVE_FLOOR and minted.lifetime < LONGEST_LIFE):
@@ -103,11 +104,11 @@ class Keeper:
             return (OlderLease(self.rendered.label, took),)
         self._serial += 1
         self._ends_by = now + minted.lifetime
-        self._ends_by_wall = wall + ends - now
-        self.doubted = False
         self.lease = Lease(minted.value, self._serial, wall, minted.expires_at, began, ends, minted.facts)
+        self._ends_by_wall = wall + ends - now - ahead
+        self.cross_check(now, wall)
         self.handed = set()
-        self.due = max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()))
+        self.due = max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()) - max(ahead, 0.0))
         return (LeaseMinted(self.rendered.label, self._serial, minted.expires_at, took, minted.facts, minted.skew),)
 
     def failed(self, error: BrokerError, began: float, now: float) -> tuple[Event, ...]:

@@ -232,7 +232,7 @@ class Rounds:
             self._queue(flight)
         else:
             # Landing calls back whoever waits, who may only just be about to: so not before the loop's next turn.
-            asyncio.get_running_loop().call_soon(self._land, flight, None, error, self._clock.now())
+            asyncio.get_running_loop().call_soon(self._land, flight, None, error, self._clock.now(), self._clock.wall())
 
     def _queue(self, flight: Flight) -> None:
         keeper, now = flight.keeper, self._clock.now()
@@ -255,7 +255,7 @@ class Rounds:
         self._poke.set()
 
     async def _fly(self, flight: Flight) -> None:
-        rendered, began = flight.keeper.rendered, self._clock.now()
+        rendered, began, wall = flight.keeper.rendered, self._clock.now(), self._clock.wall()
         base = self._held(self.keeper(rendered.base)) if rendered.base else None
         code = flight.mfa_code
         given = Given(base=base.value if base else None, audience=rendered.audience, mfa_code=code)
@@ -270,12 +270,15 @@ class Rounds:
         if error is not None and flight.mfa_code is not code:  # it came while this was in the air
             await self._fly(flight)
         else:
-            self._land(flight, minted, error, began)
+            self._land(flight, minted, error, began, wall)
 
-    def _land(self, flight: Flight, minted: Minted | None, error: BrokerError | None, began: float) -> None:
-        keeper, now = flight.keeper, self._clock.now()
+    def _land(
+        self, flight: Flight, minted: Minted | None, error: BrokerError | None, began: float, wall: float
+    ) -> None:
+        keeper, now, wall_now = flight.keeper, self._clock.now(), self._clock.wall()
         if minted is not None:
-            events = keeper.minted(minted, began, now, self._clock.wall())
+            ahead = wall_now - wall - (now - began)
+            events = keeper.minted(minted, began, now, wall_now, ahead)
         else:
             events = keeper.failed(error or Unreachable("no answer"), began, now)
         self._flights.pop(keeper.rendered.key, None)

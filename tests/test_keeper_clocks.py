@@ -6,6 +6,7 @@ from broker.errors import Throttled
 from broker.keeper import NEVER, Keeper
 from tests.keepers import HOUR, a_keeper, failed, minted
 from tests.leaping import EPOCH, START
+from tests.made import a_minted
 
 
 class TestDoubted:
@@ -49,6 +50,16 @@ class TestDoubted:
         minted(keeper, self.NOW, text="2")
 
         assert keeper.held(self.NOW) is not None
+
+    @pytest.mark.parametrize(("ahead", "doubted", "due"), [(0.0, False, 1690), (600.0, False, 1090), (7200.0, True, 3)])
+    def test_a_pause_in_the_middle_of_a_mint_counts(self, ahead: float, doubted: bool, due: float):
+        """Upstream may have answered just before it."""
+        keeper = a_keeper()
+        keeper.begin()
+
+        keeper.minted(a_minted(), START, START + 2, EPOCH + 2 + ahead, ahead)
+
+        assert (keeper.doubted, keeper.due) == (doubted, START + due)
 
     def test_nothing_to_doubt_is_nothing_wrong(self):
         """A cold one."""

@@ -64,7 +64,7 @@ IN_KEEPER = [
     ("a new lease counts as handed already", "        self.handed = set()\n        self.due", "        self.due"),
     (
         "mixes the value of one with the expiry of another",
-        "minted.expires_at, began, ends, minted.facts)\n        self.handed",
+        "minted.expires_at, began, ends, minted.facts)\n        self._ends",
         "(self.lease or minted).expires_at, began, ends, minted.facts)\n        self.handed",
     ),
     (
@@ -79,7 +79,7 @@ IN_KEEPER = [
     ),
     (
         "may refresh at once, again and again",
-        "max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()))",
+        "max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()) - max(ahead, 0.0))",
         "schedule.refresh_at(began, ends, self._jitter())",
     ),
     ("does not count failures", "        self.failures += 1\n", "        self.failures = 1\n"),
