@@ -98,9 +98,11 @@ class Keeper:
         self.failures = self.denials = 0
         self.error = None
         took = now - began
+        self.cross_check(now, wall)
         held = self.held(now)
-        if held is not None and ends <= self._ends_by + SAME_END:
-            self.due = schedule.same_again_at(now, held.ends)
+        aged = wall + held.ends - now - self._ends_by_wall if held else 0.0  # in a pause that no boot clock counted
+        if held is not None and ends <= self._ends_by - aged + SAME_END:
+            self.due = schedule.same_again_at(now, held.ends - aged)
             return (OlderLease(self.rendered.label, took),)
         self._serial += 1
         self._ends_by = now + minted.lifetime

@@ -99,9 +99,9 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         return self._clock.monotonic()
 
 
-def leap(main: Callable[[FakeClock], Awaitable[T]]) -> T:
+def leap(main: Callable[[FakeClock], Awaitable[T]], clock: FakeClock | None = None) -> T:
     """Run `main(clock)` to its end. Fails on a deadlock, a busy loop, a task left over, or an error nobody took."""
-    clock = FakeClock()
+    clock = clock or FakeClock()
     loop = LeapingLoop(clock)
 
     async def run() -> T:

@@ -3,10 +3,11 @@
 import pytest
 
 from broker.errors import Throttled
+from broker.events import OlderLease
 from broker.keeper import NEVER, Keeper
 from tests.keepers import HOUR, a_keeper, failed, minted
 from tests.leaping import EPOCH, START
-from tests.made import a_minted
+from tests.made import a_minted, keys
 
 
 class TestDoubted:
@@ -60,6 +61,28 @@ class TestDoubted:
         keeper.minted(a_minted(), START, START + 2, EPOCH + 2 + ahead, ahead)
 
         assert (keeper.doubted, keeper.due) == (doubted, START + due)
+
+    def test_a_lease_minted_after_a_pause_is_another_one(self):
+        """The boot clock has hardly moved since the last, and calls their ends the same."""
+        keeper = a_keeper()
+        minted(keeper, text="before")
+        keeper.begin()
+
+        keeper.minted(a_minted(keys("after")), START + 0.5, START + 0.7, EPOCH + 1000.7)
+
+        assert keeper.lease is not None
+        assert keeper.lease.value == keys("after")
+
+    def test_a_session_handed_on_again_after_a_pause_is_the_same(self):
+        """It ends when it ended, and is asked for at half of what is truly left."""
+        keeper = a_keeper()
+        minted(keeper)
+        keeper.begin()
+
+        events = keeper.minted(a_minted(lifetime=2600.0), START, START, EPOCH + 1000)
+
+        assert events == (OlderLease("train", 0.0),)
+        assert keeper.due == START + 1300
 
     def test_nothing_to_doubt_is_nothing_wrong(self):
         """A cold one."""

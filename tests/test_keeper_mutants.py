@@ -20,13 +20,13 @@ IN_KEEPER = [
     ("takes what is about to expire", "ends - now > schedule.SERVE_FLOOR and", "ends > now and"),
     ("takes the year 9999", " and minted.lifetime < LONGEST_LIFE", ""),
     ("takes what has no expiry", "if not (ends - now > schedule.SERVE_FLOOR", "if (ends - now <= schedule.SERVE_FLOOR"),
-    ("an older lease replaces the held one", "if held is not None and ends <= self._ends_by + SAME_END", "if False"),
-    ("a lapsed lease is never replaced", "held = self.held(now)\n        if", "held = self.lease\n        if"),
-    ("a newer lease is not taken", "ends <= self._ends_by + SAME_END", "ends <= self._ends_by + 1800.0"),
-    ("the same session is a new lease", "ends <= self._ends_by + SAME_END", "ends <= held.ends - SAME_END"),
+    ("an older lease replaces the held one", "if held is not None and ends <= self._ends_by - aged + SAME_END", "if False"),
+    ("a lapsed lease is never replaced", "held = self.held(now)\n        aged", "held = self.lease\n        aged"),
+    ("a newer lease is not taken", "ends <= self._ends_by - aged + SAME_END", "ends <= self._ends_by - aged + 1800.0"),
+    ("the same session is a new lease", "ends <= self._ends_by - aged + SAME_END", "ends <= held.ends - SAME_END"),
     ("forgets how late the held one may end", "self._ends_by = now + minted.lifetime", "self._ends_by = ends"),
-    ("the same session is asked for without a pause", "schedule.same_again_at(now, held.ends)", "now"),
-    ("the same session is never asked for again", "schedule.same_again_at(now, held.ends)", "held.ends + 60"),
+    ("the same session is asked for without a pause", "schedule.same_again_at(now, held.ends - aged)", "now"),
+    ("the same session is never asked for again", "schedule.same_again_at(now, held.ends - aged)", "held.ends + 60"),
     (
         "a failure counts as still in flight",
         'after the first."""\n        self.in_flight = False',
@@ -65,7 +65,7 @@ IN_KEEPER = [
     (
         "mixes the value of one with the expiry of another",
         "minted.expires_at, began, ends, minted.facts)\n        self._ends",
-        "(self.lease or minted).expires_at, began, ends, minted.facts)\n        self.handed",
+        "(self.lease or minted).expires_at, began, ends, minted.facts)\n        self._ends",
     ),
     (
         "refreshes at 0.9 of the life",
