@@ -178,7 +178,8 @@ class Daemon:
         launch, generation = self._minters(self._start.snapshot), lambda: self.config.generation
         self._pool = Pool(launch, self._note)
         self._reviewer = Reviewer(launch, self._note, generation)
-        self.rounds = Rounds(Mints(self._pool, self._note, generation).mint, self._note, clock)
+        mint = Mints(self._pool, self._note, generation).mint
+        self.rounds = Rounds(mint, self._note, clock, rate=self.config.daemon.limits.upstream_per_second)
         self.desk = Desk(make_book(self.config), self.rounds, self._note, clock)
         self._directory = Directory(lambda: self.desk.book.config.callers, clock.now)
         node = os.environ.get(NODE_NAME)

@@ -40,8 +40,12 @@ class Desk:
 
         Raises Refused (403 not granted, 404 unknown audience) or the reason why nothing can be had now.
         """
-        keeper = self._found.get((caller, want)) or self._find(caller, want)
-        lease = keeper.held(self._clock.now())
+        keeper = self._found.get((caller, want))
+        if keeper is None or keeper.gone:
+            keeper = self._find(caller, want)
+        keeper.asked = now = self._clock.now()
+        keeper.cross_check(now, self._clock.wall())
+        lease = keeper.held(now)
         if lease is None:
             return self._rounds.ask(keeper)
         if lease.facts.handed_on and not keeper.rendered.credential.share_identity:

@@ -104,3 +104,19 @@ class Malformed(MintError):
 
 class IdentityMissing(MintError):
     """The daemon's own identity is absent, expired or unreadable; its owner may bring it back at any time."""
+
+
+def perhaps_mistyped(error: BrokerError) -> BrokerError:
+    """A denial of a mint with a code is no final word, nor counted as one: a held lease must outlive a slip."""
+    if not isinstance(error, Denied):
+        return error
+    refused = IdentityMissing(error.advice, code="MfaRefused")
+    refused.exit_status = error.exit_status
+    return refused
+
+
+def again_in(seconds: float, error: BrokerError) -> BrokerError:
+    """What who asks before the next try is told: a final word as it is, anything else with when to ask again."""
+    if not error.transient:
+        return error
+    return NotReady(error.advice, code=error.code, retry_after=max(seconds, 1.0))

@@ -9,6 +9,7 @@ from broker.model import Lease, Minted
 from broker.plan import Rendered
 
 NEVER = float("inf")
+IDLE_LIFE = 3600.0  # what counts as a lifetime where nothing was ever minted
 LONGEST_LIFE = 400 * 86_400.0  # a longer one is nonsense, such as the year 9999
 SAME_END = 1.0  # two ends this close are the same session handed on again
 
@@ -16,7 +17,8 @@ SAME_END = 1.0  # two ends this close are the same session handed on again
 class Keeper:
     """Holds one lease and says when the next mint is due.
 
-    `due` is on the boot clock and NEVER while a mint is in flight. `jitter` gives numbers in -1..1.
+    `due` is on the boot clock and NEVER while a mint is in flight. `jitter` gives numbers in -1..1. `kept` is refreshed
+    whether or not anybody asks; what is `gone` was let go of, and nobody will refresh it again.
     """
 
     def __init__(self, rendered: Rendered, now: float, jitter: Callable[[], float]) -> None:
@@ -27,16 +29,49 @@ class Keeper:
         self.denials = 0
         self.error: BrokerError | None = None
         self.lease: Lease | None = None  # the last one, usable or not: for status
+        self.doubted = False  # the wall clock says that the lease is over, the boot clock that it is not
+        self.kept = False
+        self.gone = False
+        self.asked = now
         self.served = 0
         self.handed: set[tuple[str | None, int | None]] = set()  # who has had this lease already
         self._serial = 0
         self._ends_by = 0.0  # the held lease ends between `lease.ends` and this
+        self._ends_by_wall = NEVER  # and then by the wall clock
+        self._denied_at = 0.0
         self._jitter = jitter
 
     def held(self, now: float) -> Lease | None:
-        """The lease that may be handed out, if there is one: never in its last 30 s."""
+        """The lease that may be handed out, if there is one: never in its last 30 s, nor one that is doubted."""
         lease = self.lease
-        return lease if lease is not None and lease.ends - now > schedule.SERVE_FLOOR else None
+        if lease is None or self.doubted:
+            return None
+        return lease if lease.ends - now > schedule.SERVE_FLOOR else None
+
+    def cross_check(self, now: float, wall: float) -> None:
+        """Doubt the lease where the wall clock has run so far ahead that it would be over.
+
+        That may be a step, or a pause of the machine that the boot clock did not count. A step back is no pause undone:
+        from then on the end is where the boot clock says, so that a pause after it is seen all the same.
+        """
+        if self.lease is not None:
+            self._ends_by_wall = min(self._ends_by_wall, wall + self.lease.ends - now)
+            self.doubted = self._ends_by_wall - wall <= schedule.SERVE_FLOOR
+
+    def resumed(self, now: float, wall: float, ahead: float) -> None:
+        """The machine slept, or its wall clock ran ahead by `ahead` seconds: what that makes due is due soon."""
+        self.cross_check(now, wall)
+        if self.lease is None or self.in_flight or self.failures:
+            return
+        due = self.due - ahead
+        if due <= now:
+            due = now + (schedule.after_pause(self._jitter()) if self.held(now) else 0.0)
+        self.due = due
+
+    def idle(self, now: float) -> bool:
+        """Whether nobody has asked for it in two of its lifetimes, and nothing says to keep it."""
+        life = self.lease.ends - self.lease.began if self.lease else IDLE_LIFE
+        return not self.kept and not self.in_flight and now - self.asked > 2 * life
 
     def resting(self, now: float) -> bool:
         """Whether the last try failed and the next is not due yet: asking now would only hurry upstream."""
@@ -49,10 +84,11 @@ class Keeper:
         self.in_flight = True
         self.due = NEVER
 
-    def minted(self, minted: Minted, began: float, now: float, wall: float) -> tuple[Event, ...]:
+    def minted(self, minted: Minted, began: float, now: float, wall: float, ahead: float = 0.0) -> tuple[Event, ...]:
         """The mint that began at `began` has come home at `now`.
 
-        Its life is counted from `began`: upstream may have answered just then, and the machine slept ever since.
+        Its life is counted from `began`: upstream may have answered just then, and the machine slept ever since; or it
+        was paused, and only the wall clock ran `ahead` by so many seconds meanwhile.
         """
         ends = began + minted.lifetime
         if not (ends - now > schedule.SERVE_FLOOR and minted.lifetime < LONGEST_LIFE):
@@ -62,32 +98,44 @@ class Keeper:
         self.failures = self.denials = 0
         self.error = None
         took = now - began
+        self.cross_check(now, wall)
         held = self.held(now)
-        if held is not None and ends <= self._ends_by + SAME_END:
-            self.due = schedule.same_again_at(now, held.ends)
+        aged = wall + held.ends - now - self._ends_by_wall if held else 0.0  # in a pause that no boot clock counted
+        if held is not None and ends <= self._ends_by - aged + SAME_END:
+            self.due = schedule.same_again_at(now, held.ends - aged)
             return (OlderLease(self.rendered.label, took),)
         self._serial += 1
         self._ends_by = now + minted.lifetime
         self.lease = Lease(minted.value, self._serial, wall, minted.expires_at, began, ends, minted.facts)
+        self._ends_by_wall = wall + ends - now - ahead
+        self.cross_check(now, wall)
         self.handed = set()
-        self.due = max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()))
+        self.due = max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()) - max(ahead, 0.0))
         return (LeaseMinted(self.rendered.label, self._serial, minted.expires_at, took, minted.facts, minted.skew),)
 
     def failed(self, error: BrokerError, began: float, now: float) -> tuple[Event, ...]:
-        """The mint failed. The held lease stays; only a second final denial evicts it."""
+        """The mint failed. The held lease stays; only a second final denial evicts it, 30 s or more after the first."""
         self.in_flight = False
         self.failures += 1
         self.error = error
         if error.transient:
-            wait = schedule.retry_in(self.failures, self._jitter(), error.retry_after)
+            lease = self.held(now)
+            left = lease.ends - schedule.SERVE_FLOOR - now if lease else None
+            wait = schedule.retry_in(self.failures, self._jitter(), error.retry_after, left)
         else:
-            self.denials += 1
+            self._count_denial(now)
             wait = schedule.DENIED_RETRY
         self.due = now + wait
         evicted = self._evict() if self.denials > 1 else ()
         held = self.held(now) is not None
         event = MintFailed(self.rendered.label, error.code, error.advice, error.transient, wait, held, now - began)
         return (event, *evicted)
+
+    def _count_denial(self, now: float) -> None:
+        """Somebody who refreshes by hand, twice in a second, has heard one denial and not two."""
+        if now - self._denied_at >= schedule.DENIED_RETRY or not self.denials:
+            self.denials += 1
+            self._denied_at = now
 
     def _evict(self) -> tuple[Event, ...]:
         if self.lease is None or self.rendered.credential.on_denied == "keep":

@@ -4,13 +4,16 @@ The Book of a generation is one frozen value; a reload makes a new one. Daemon a
 reading of the configuration, so that nothing but names and facts travels between them.
 """
 
+import math
 import re
 import socket
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from broker import schedule
 from broker.config.shape import CallerEntry, Config, Credential
 from broker.errors import BrokerError, ConfigError, Mistake
 from broker.model import CallerFacts, Kind, Spec
@@ -18,6 +21,9 @@ from broker.model import CallerFacts, Kind, Spec
 _FACT = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _PLACE = re.compile(r"\{(caller|hostname|uid|user|group)\}")
 _OF_ONE_CALLER = re.compile(r"\{(uid|user|group)\}")
+HOUR = 3600  # the life of what does not say how long it is to live
+FOR_REFRESHES = 0.5  # of the budget of upstream calls; the rest is for retries and for what only workers ask for
+
 _FIRST_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
@@ -40,6 +46,11 @@ class Rendered(msgspec.Struct, frozen=True, eq=False):
     spec: Spec
     audience: str | None = None
     base: "Rendered | None" = None
+
+    @property
+    def family(self) -> str:
+        """Which upstream it is minted at, for the budget of calls: the first word of its source."""
+        return self.credential.source.partition("-")[0]
 
     @property
     def label(self) -> str:
@@ -85,7 +96,8 @@ class Book(msgspec.Struct, frozen=True, eq=False):
 def make_book(config: Config, hostname: str | None = None) -> Book:
     """The Book of a configuration that has been read.
 
-    Raises ConfigError where a caller's name, or this host's, cannot stand in what the caller is granted.
+    Raises ConfigError where a caller's name, or this host's, cannot stand in what the caller is granted, and where the
+    budget of upstream calls is not enough for what is kept fresh.
     """
     book = Book(
         config,
@@ -93,7 +105,7 @@ def make_book(config: Config, hostname: str | None = None) -> Book:
         {caller.name: caller for caller in config.callers},
         hostname or _short_hostname(),
     )
-    mistakes = tuple(_misfits(book))
+    mistakes = tuple(_misfits(book)) or tuple(_overdrawn(book))
     if mistakes:
         raise ConfigError(*mistakes)
     return book
@@ -108,6 +120,24 @@ def _misfits(book: Book) -> Iterator[Mistake]:
                     book.rendered(name, CallerFacts(caller=caller.name))
                 except Unrenderable as error:
                     yield Mistake(f"[callers.{caller.name}] grants", error.advice)
+
+
+def _overdrawn(book: Book) -> Iterator[Mistake]:
+    """The families of sources whose leases, each minted anew as early as may be, need more than there is."""
+    calls: defaultdict[str, list[float]] = defaultdict(list)
+    for rendered in book.warm():
+        spec = rendered.spec
+        life = getattr(spec, "duration", None) or getattr(spec, "lifetime", None) or HOUR
+        calls[rendered.family].append(1 / schedule.refresh_at(0.0, life, jitter=-1.0))
+    rate = book.config.daemon.limits.upstream_per_second
+    for family, each in sorted(calls.items()):
+        if (needed := sum(each)) > rate * FOR_REFRESHES:
+            text = (
+                f"{len(each)} {family} leases need {needed:.1f} calls a second, minted anew at 45 % of their lives; of "
+                f"{rate} a second, half is for that and half for retries: ask for longer lives, grant fewer, "
+                f"or set it to {math.ceil(needed / FOR_REFRESHES)} if the cloud allows so many"
+            )
+            yield Mistake("[daemon.limits] upstream_per_second", text)
 
 
 def warms_at_start(book: Book, name: str) -> bool:

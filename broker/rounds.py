@@ -4,22 +4,26 @@ The core's only maker of tasks. It knows when to mint and nothing of how: `mint`
 """
 
 import asyncio
+import functools
 import heapq
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
-from broker.errors import BrokerError, Denied, IdentityMissing, NotReady, Unreachable
+from broker.drift import Watch
+from broker.errors import BrokerError, Unreachable, again_in, perhaps_mistyped
 from broker.events import Event
 from broker.keeper import NEVER, Keeper
-from broker.model import Given, Minted
+from broker.model import Given, Lease, Minted
 from broker.plan import Rendered
+from broker.runway import Runway
 from broker.secret import Secret
 from broker.waiting import Landing
 
-LONGEST_SLEEP = 15.0  # a suspend is noticed within this
+LONGEST_SLEEP = 15.0  # a suspend, a pause or a step of the clock is noticed within this
 SLOTS = 4  # mints at once; the pool has as many minters
+RATE = 10.0  # mints a second of one family of sources
 
 Mint = Callable[[Rendered, Given], Awaitable[Minted]]
 Note = Callable[[Event], None]
@@ -53,9 +57,11 @@ class Flight(Landing):
 
 
 class Rounds:
-    """Makes the rounds of all keepers: what is due is minted, soonest expiry first, SLOTS at a time."""
+    """Makes the rounds of all keepers: what is due is minted, SLOTS at a time and `rate` a second of each family."""
 
-    def __init__(self, mint: Mint, note: Note, clock: Clock, jitter: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, mint: Mint, note: Note, clock: Clock, jitter: Callable[[], float] | None = None, *, rate: float = RATE
+    ) -> None:
         self._mint = mint
         self._note = note
         self._clock = clock
@@ -63,7 +69,7 @@ class Rounds:
         self._keepers: dict[bytes, Keeper] = {}
         self._flights: dict[bytes, Flight] = {}
         self._heap: list[tuple[float, int, Keeper]] = []
-        self._ready_for_take_off: list[tuple[float, int, Flight]] = []
+        self._runway = Runway[Flight](SLOTS, rate)
         self._numbers = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._poke = asyncio.Event()
@@ -81,20 +87,24 @@ class Rounds:
             aloft = self._flights.get(rendered.key)
             keeper = aloft.keeper if aloft else Keeper(rendered, self._clock.now(), self._jitter)
             keeper.rendered = rendered
+            keeper.gone = False
             self._keepers[rendered.key] = keeper
         return keeper
 
     def warm(self, rendereds: Iterable[Rendered]) -> None:
         """Keep these fresh from now on, whether or not anybody asks."""
         for rendered in rendereds:
-            self._plan(self.keeper(rendered))
+            keeper = self.keeper(rendered)
+            keeper.kept = True
+            self._plan(keeper)
 
     def adopt(self, still: Callable[[Keeper], Rendered | None]) -> None:
         """Take on a new plan: `still` gives a keeper's rendering in it, or None where it is gone. Warm leases stay."""
         for key, keeper in list(self._keepers.items()):
             rendered = still(keeper)
+            keeper.kept = False  # until the new plan warms it
             if rendered is None or rendered.key != key:
-                del self._keepers[key]
+                self._let_go(keeper)
             else:
                 keeper.rendered = rendered
 
@@ -105,7 +115,7 @@ class Rounds:
         """
         now = self._clock.now()
         if keeper.resting(now) and keeper.error is not None:
-            raise _again_in(keeper.due - now, keeper.error)
+            raise again_in(keeper.due - now, keeper.error)
         return self.start(keeper)
 
     def start(self, keeper: Keeper, mfa_code: Secret | None = None) -> Flight:
@@ -137,17 +147,21 @@ class Rounds:
     def _to_be_minted(self, keeper: Keeper) -> list[Keeper]:
         """The keeper, and before it those that it chains from as far as they are not held."""
         chain = [keeper]
-        while (base := chain[0].rendered.base) and self.keeper(base).held(self._clock.now()) is None:
-            chain.insert(0, self.keeper(base))
+        while (base := chain[0].rendered.base) and self._held(keeper := self.keeper(base)) is None:
+            chain.insert(0, keeper)
         return chain
 
     async def run(self) -> None:
         """Mint what falls due until cancelled."""
+        watch = Watch(*self._clocks())
         while True:
+            self._look(watch)
             self._start_due()
-            pause = min(self._heap[0][0] - self._clock.now(), LONGEST_SLEEP) if self._heap else LONGEST_SLEEP
+            self._take_off()
+            now = self._clock.now()
+            pause = min(self._heap[0][0] if self._heap else NEVER, self._runway.opens_at(now)) - now
             try:
-                async with asyncio.timeout(max(pause, 0)):
+                async with asyncio.timeout(max(min(pause, LONGEST_SLEEP), 0)):
                     await self._poke.wait()
             except TimeoutError:
                 continue
@@ -155,7 +169,7 @@ class Rounds:
 
     async def close(self) -> None:
         """Let go of all mints, in flight or waiting for a slot."""
-        self._ready_for_take_off.clear()
+        self._runway.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -165,8 +179,33 @@ class Rounds:
         while self._heap and self._heap[0][0] <= now:
             due, _, keeper = heapq.heappop(self._heap)
             # An entry is a note, not an order: the keeper may have moved on, or gone, since it was written.
-            if keeper.due == due and self._keepers.get(keeper.rendered.key) is keeper:
+            if keeper.due != due or self._keepers.get(keeper.rendered.key) is not keeper:
+                continue
+            if keeper.idle(now):
+                self._let_go(keeper)
+            else:
                 self.start(keeper)
+
+    def _let_go(self, keeper: Keeper) -> None:
+        keeper.gone = True
+        del self._keepers[keeper.rendered.key]
+
+    def _look(self, watch: Watch) -> None:
+        now, wall, timers = self._clocks()
+        if drift := watch.look(now, wall, timers):
+            for keeper in self._keepers.values():
+                due = keeper.due
+                keeper.resumed(now, wall, max(drift.ahead, 0.0))
+                if keeper.due != due:
+                    self._plan(keeper)
+
+    def _clocks(self) -> tuple[float, float, float]:
+        return self._clock.now(), self._clock.wall(), asyncio.get_running_loop().time()
+
+    def _held(self, keeper: Keeper) -> Lease | None:
+        now = self._clock.now()
+        keeper.cross_check(now, self._clock.wall())
+        return keeper.held(now)
 
     def _plan(self, keeper: Keeper) -> None:
         if keeper.due < NEVER:
@@ -179,7 +218,8 @@ class Rounds:
         if base is None:
             return self._queue(flight)
         keeper = self.keeper(base)
-        if keeper.held(self._clock.now()) is not None:
+        keeper.asked = self._clock.now()
+        if self._held(keeper) is not None:
             return self._queue(flight)
         try:
             self.ask(keeper).add(lambda landed: self._base_landed(flight, landed.error))
@@ -192,27 +232,31 @@ class Rounds:
             self._queue(flight)
         else:
             # Landing calls back whoever waits, who may only just be about to: so not before the loop's next turn.
-            asyncio.get_running_loop().call_soon(self._land, flight, None, error, self._clock.now())
+            asyncio.get_running_loop().call_soon(self._land, flight, None, error, self._clock.now(), self._clock.wall())
 
     def _queue(self, flight: Flight) -> None:
-        held = flight.keeper.held(self._clock.now())
-        heapq.heappush(self._ready_for_take_off, (held.ends if held else 0.0, next(self._numbers), flight))
+        keeper, now = flight.keeper, self._clock.now()
+        held = keeper.held(now)
+        family, failing = keeper.rendered.family, keeper.failures > 0
+        self._runway.queue(flight, family, now, held.ends if held else None, failing=failing)
         self._take_off()
+        self._poke.set()  # it may have to wait for its turn
 
     def _take_off(self) -> None:
-        while self._ready_for_take_off and len(self._tasks) < SLOTS:
-            _, _, flight = heapq.heappop(self._ready_for_take_off)
+        while (flight := self._runway.next(self._clock.now())) is not None:
             task = asyncio.get_running_loop().create_task(self._fly(flight))
             self._tasks.add(task)
-            task.add_done_callback(self._landed)
+            task.add_done_callback(functools.partial(self._landed, flight.keeper.rendered.family))
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
+    def _landed(self, family: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._runway.landed(family)
         self._take_off()
+        self._poke.set()
 
     async def _fly(self, flight: Flight) -> None:
-        rendered, began = flight.keeper.rendered, self._clock.now()
-        base = self.keeper(rendered.base).held(began) if rendered.base else None
+        rendered, began, wall = flight.keeper.rendered, self._clock.now(), self._clock.wall()
+        base = self._held(self.keeper(rendered.base)) if rendered.base else None
         code = flight.mfa_code
         given = Given(base=base.value if base else None, audience=rendered.audience, mfa_code=code)
         minted: Minted | None = None
@@ -220,18 +264,21 @@ class Rounds:
         try:
             minted = await self._mint(rendered, given)
         except BrokerError as refusal:
-            error = refusal if code is None else _perhaps_mistyped(refusal)
+            error = refusal if code is None else perhaps_mistyped(refusal)
         except Exception as bug:  # noqa: BLE001 - a flight that never lands would leave its lease to die
             error = Unreachable(f"the mint failed inside credbroker ({type(bug).__name__})")
         if error is not None and flight.mfa_code is not code:  # it came while this was in the air
             await self._fly(flight)
         else:
-            self._land(flight, minted, error, began)
+            self._land(flight, minted, error, began, wall)
 
-    def _land(self, flight: Flight, minted: Minted | None, error: BrokerError | None, began: float) -> None:
-        keeper, now = flight.keeper, self._clock.now()
+    def _land(
+        self, flight: Flight, minted: Minted | None, error: BrokerError | None, began: float, wall: float
+    ) -> None:
+        keeper, now, wall_now = flight.keeper, self._clock.now(), self._clock.wall()
         if minted is not None:
-            events = keeper.minted(minted, began, now, self._clock.wall())
+            ahead = wall_now - wall - (now - began)
+            events = keeper.minted(minted, began, now, wall_now, ahead)
         else:
             events = keeper.failed(error or Unreachable("no answer"), began, now)
         self._flights.pop(keeper.rendered.key, None)
@@ -244,18 +291,3 @@ class Rounds:
 
 def _asks_for_code(keeper: Keeper) -> bool:
     return bool(getattr(keeper.rendered.spec, "mfa_serial", None))
-
-
-def _perhaps_mistyped(error: BrokerError) -> BrokerError:
-    """A denial of a mint with a code is no final word, nor counted as one: a held lease must outlive a slip."""
-    if not isinstance(error, Denied):
-        return error
-    refused = IdentityMissing(error.advice, code="MfaRefused")
-    refused.exit_status = error.exit_status
-    return refused
-
-
-def _again_in(seconds: float, error: BrokerError) -> BrokerError:
-    if not error.transient:
-        return error
-    return NotReady(error.advice, code=error.code, retry_after=max(seconds, 1.0))

@@ -11,7 +11,7 @@ import msgspec
 
 TREE = Path(__file__).resolve().parent.parent
 
-PURE = {"errors", "secret", "model", "events", "wire", "clock", "schedule", "safefile"}
+PURE = {"errors", "secret", "model", "events", "wire", "clock", "schedule", "drift", "runway", "safefile"}
 SHAPE = PURE | {"config.shape"}
 DECISIONS = SHAPE | {"plan", "policy", "keeper"}
 
@@ -22,6 +22,8 @@ ARROWS: dict[str, set[str]] = {
     "secret": set(),
     "clock": set(),
     "schedule": set(),
+    "drift": set(),
+    "runway": set(),
     "waiting": set(),
     "wire": {"errors"},
     "model": {"secret"},

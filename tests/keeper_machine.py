@@ -9,35 +9,18 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from broker.errors import BrokerError, Denied, Malformed, NotReady, Throttled, Unreachable
 from broker.events import LeaseEvicted, LeaseMinted, MintFailed, OlderLease
 from broker.model import Facts, Minted, Value
+from tests.always import run_always
+from tests.keeper_days import DAY, jitters, lifetimes, mint_times, nonsense, patience, pauses, shares
 from tests.leaping import EPOCH, START
 from tests.made import a_rendered, a_role, keys
 
 HAIR = 1e-6  # what floating point may lose
-DAY = 86_400.0
-
-jitters = st.sampled_from([-1.0, -0.5, 0.0, 0.7, 1.0])
-pauses = st.one_of(
-    st.sampled_from([0.0, 0.5, 2.0, 15.0, 29.0, 31.0, 100.0, 900.0, 3569.0, 3571.0, 2 * DAY]), st.floats(0, 4000)
-)
-mint_times = st.sampled_from([0.0, 0.2, 3.0, 20.0, 400.0, 4000.0])  # a machine may sleep in the middle of a mint
-lifetimes = st.one_of(st.sampled_from([3600.0, 900.0, 90.0, 43_200.0]), st.floats(1, 50_000))
-nonsense = st.sampled_from([-5.0, 0.0, 29.0, 30.0, 32.0, 401 * DAY, math.inf, math.nan])
-patience = st.one_of(st.none(), st.sampled_from([-1.0, 0.0, 7.0, 120.0, 86_400.0]))
-shares = st.sampled_from([0.0, 0.5, 1.0])
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -65,6 +48,7 @@ class KeeperMachine(RuleBasedStateMachine):
         self.began: float | None = None
         self.known: Known | None = None
         self.serial = self.failures = self.denials = 0
+        self.denied_at = 0.0
         self.handed: set[tuple[str | None, int | None]] = set()
         self.due = (START, START)
 
@@ -163,6 +147,15 @@ class KeeperMachine(RuleBasedStateMachine):
             self._comes_home(0.2, lambda _: lifetime, 1.0, jitter)
 
     @precondition(lambda self: self.began is None)
+    @rule(pause=st.sampled_from([0.0, 1.0, 29.0]), jitter=jitters)
+    def is_denied_by_hand(self, pause: float, jitter: float) -> None:
+        """Somebody does not believe it and asks again."""
+        for wait in (0.0, pause):
+            self.now += wait
+            self.begins()
+            self.is_denied(0.0, jitter)
+
+    @precondition(lambda self: self.began is None)
     @rule(lifetime=nonsense, took=st.sampled_from([0.0, 3.0]), jitter=jitters)
     def brings_nonsense(self, lifetime: float, took: float, jitter: float) -> None:
         """Over, as good as over, or never to be over."""
@@ -228,17 +221,25 @@ class KeeperMachine(RuleBasedStateMachine):
         self.serial, self.known, self.handed = new.serial, new, set()
         assert events == (LeaseMinted("train", new.serial, new.expires_at, self.now - began, facts),)
         half = (new.soonest - began) / 2
-        about = began + half * (1 + self.jitter / 10)
+        earliest, latest = half * 0.9, max(half * 0.9, half - 40)
+        about = began + earliest + (latest - earliest) * (1 + self.jitter) / 2
         soonest = self.now + 1
-        self.due = (max(soonest, about - half / 100), max(soonest, about + half / 100))
+        self.due = (max(soonest, about - half / 1000), max(soonest, about + half / 1000))
 
     def _has_failed(self, events: Any, error: BrokerError, began: float) -> None:
         self.failures += 1
         if isinstance(error, Denied):
-            self.denials += 1
+            if not self.denials or self.now - self.denied_at >= 30:
+                self.denials += 1
+                self.denied_at = self.now
             self.due = (self.now + 30, self.now + 30)
         else:
-            longest = min(60.0, 2.0 ** (self.failures - 1))
+            cap = (
+                min(60.0, max(1.0, (self.known.soonest - 30 - self.now) / 4))
+                if self._servable() and self.known
+                else 60.0
+            )
+            longest = min(cap, 2.0 ** (self.failures - 1))
             about = longest * (0.75 + self.jitter / 4)
             asked = self.now + min(error.retry_after or 0.0, 300.0)
             self.due = (max(self.now + 0.98 * about, asked), max(self.now + 1.02 * about, asked))
@@ -290,8 +291,5 @@ class KeeperMachine(RuleBasedStateMachine):
 
 
 def run_machine(module: ModuleType, examples: int = 400, steps: int = 30) -> None:
-    """Hold the keeper of a module to all this. Always the same runs; no shrinking: a mutant needs no small example."""
-    machine = type("Machine", (KeeperMachine,), {"module": module})
-    always = settings(derandomize=True, deadline=None, database=None, phases=[Phase.generate], print_blob=False)
-    sure = settings(always, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(machine, settings=settings(sure, max_examples=examples, stateful_step_count=steps))
+    """Hold the keeper of a module to all this."""
+    run_always(type("Machine", (KeeperMachine,), {"module": module}), examples, steps)

@@ -86,7 +86,9 @@ class _LeapingSelector(selectors.DefaultSelector):
         return ready
 
 
-class _LeapingLoop(asyncio.SelectorEventLoop):
+class LeapingLoop(asyncio.SelectorEventLoop):
+    """The loop itself; `mishaps` are errors that nobody took."""
+
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(_LeapingSelector(clock))
         self._clock = clock
@@ -97,10 +99,10 @@ class _LeapingLoop(asyncio.SelectorEventLoop):
         return self._clock.monotonic()
 
 
-def leap(main: Callable[[FakeClock], Awaitable[T]]) -> T:
+def leap(main: Callable[[FakeClock], Awaitable[T]], clock: FakeClock | None = None) -> T:
     """Run `main(clock)` to its end. Fails on a deadlock, a busy loop, a task left over, or an error nobody took."""
-    clock = FakeClock()
-    loop = _LeapingLoop(clock)
+    clock = clock or FakeClock()
+    loop = LeapingLoop(clock)
 
     async def run() -> T:
         result = await main(clock)

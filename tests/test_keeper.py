@@ -3,30 +3,14 @@
 import pytest
 
 from broker import keeper
-from broker.errors import BrokerError, Denied, Throttled, Unreachable
+from broker.errors import Denied, Throttled, Unreachable
 from broker.events import LeaseEvicted, LeaseMinted, MintFailed, OlderLease
-from broker.keeper import NEVER, Keeper
+from broker.keeper import NEVER
 from broker.model import Facts
 from tests.keeper_machine import run_machine
+from tests.keepers import HOUR, a_keeper, failed, minted
 from tests.leaping import EPOCH, START
-from tests.made import a_minted, a_rendered, a_role, keys
-
-HOUR = 3600.0
-
-
-def a_keeper(jitter: float = 0.0, **more: str) -> Keeper:
-    return Keeper(a_rendered(a_role(**more)), START, lambda: jitter)
-
-
-def minted(keeper: Keeper, at: float = START, took: float = 0.0, text: str = "1", lifetime: float = HOUR):
-    """A mint that begins `at`; what came of it."""
-    keeper.begin()
-    return keeper.minted(a_minted(keys(text), lifetime), at, at + took, EPOCH + at + took - START)
-
-
-def failed(keeper: Keeper, error: BrokerError, at: float = START):
-    keeper.begin()
-    return keeper.failed(error, at, at)
+from tests.made import a_minted, keys
 
 
 class TestPromises:
@@ -83,8 +67,8 @@ class TestHeld:
 
 
 class TestDue:
-    @pytest.mark.parametrize(("jitter", "minutes"), [(-1.0, 27), (0.0, 30), (1.0, 33)])
-    def test_a_refresh_is_due_about_half_way(self, jitter: float, minutes: int):
+    @pytest.mark.parametrize(("jitter", "minutes"), [(-1.0, 27), (1.0, 29 + 1 / 3)])
+    def test_a_refresh_is_due_shortly_before_half_way(self, jitter: float, minutes: float):
         """So a lease of an hour is never handed out with less than 25 minutes while upstream answers."""
         warm = a_keeper(jitter)
         minted(warm)
@@ -233,3 +217,13 @@ class TestDenied:
         failed(warm, Denied("no"), START + 3700)
 
         assert warm.held(START + 3700) is not None
+
+    def test_two_denials_of_one_moment_are_one(self):
+        """Somebody refreshes by hand, twice."""
+        warm = a_keeper()
+        minted(warm)
+        for at in (1800, 1801, 1829):
+            failed(warm, Denied("no"), START + at)
+
+        assert warm.held(START + 1829) is not None
+        assert isinstance(failed(warm, Denied("no"), START + 1830)[1], LeaseEvicted)

@@ -211,3 +211,32 @@ class TestGives:
     def test_keys_give_no_id_token(self):
         """Not every spec has audiences."""
         assert not gives(a_role(), Kind.GOOGLE_ID, SERVICE)
+
+
+class TestBudget:
+    """Of upstream calls: 10 a second of each family, half of it for refreshes."""
+
+    def test_a_configuration_that_needs_more_is_refused_with_the_arithmetic(self):
+        """Nobody finds out on the day that all of it is refreshed together."""
+        roles = [a_role(f"role{number}", duration=900) for number in range(3000)]
+
+        with pytest.raises(ConfigError) as caught:
+            a_book(*roles)
+
+        (mistake,) = caught.value.mistakes
+        assert str(mistake) == (
+            "[daemon.limits] upstream_per_second: 3000 aws leases need 7.4 calls a second, minted anew at 45 % of "
+            "their lives; of 10 a second, half is for that and half for retries: ask for longer lives, grant fewer, "
+            "or set it to 15 if the cloud allows so many"
+        )
+        assert a_book(*roles[:2020]).warm()
+
+    def test_another_family_has_its_own(self):
+        """Two clouds, two budgets."""
+        assert a_book(
+            *(a_role(f"role{n}", duration=900) for n in range(2000)), *(an_adc(f"adc{n}") for n in range(2000))
+        )
+
+    def test_what_only_its_callers_ask_for_is_not_counted(self):
+        """Nobody knows how many they are."""
+        assert a_book(*(a_role(f"role{n}", duration=900, session_name="{user}") for n in range(3000)))

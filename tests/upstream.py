@@ -13,7 +13,7 @@ from broker.events import Event
 from broker.keeper import Keeper
 from broker.model import AwsKeys, Facts, Given, Kind, Minted, Value
 from broker.plan import Rendered
-from broker.rounds import Flight, Rounds
+from broker.rounds import RATE, Flight, Rounds
 from tests.leaping import FakeClock
 from tests.made import a_minted, a_token, an_id_token, keys
 
@@ -72,11 +72,11 @@ class Upstream:
 class Running:
     """`async with Running(clock) as play`: the rounds make their rounds until the block ends."""
 
-    def __init__(self, clock: FakeClock, jitter: Callable[[], float] | None = lambda: 0.0) -> None:
+    def __init__(self, clock: FakeClock, jitter: Callable[[], float] | None = lambda: 0.0, rate: float = RATE) -> None:
         self.clock = clock
         self.upstream = Upstream(clock)
         self.events: list[Event] = []
-        self.rounds = Rounds(self.upstream.mint, self.events.append, clock, jitter)
+        self.rounds = Rounds(self.upstream.mint, self.events.append, clock, jitter, rate=rate)
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.get_running_loop().create_task(self.rounds.run())

@@ -12,7 +12,6 @@ from broker.config.shape import Address, Cluster, DaemonSettings, Limits
 from broker.config.table import Table
 
 LATER = ("state_dir", "state_key")
-LATER_LIMITS = ("upstream_per_second",)
 LARGEST_PORT = 65_535
 LONGEST_SOCKET = 107  # sun_path holds 108 bytes with its closing zero
 
@@ -132,5 +131,5 @@ def _cluster(table: Table) -> Cluster:
 def _limits(table: Table) -> Limits:
     names = [field.name for field in msgspec.structs.fields(Limits)]
     given: dict[str, Any] = {name: table.take(name, Annotated[int, Meta(ge=1)]) for name in names}
-    table.close(LATER_LIMITS)
+    table.close()
     return Limits(**{name: value for name, value in given.items() if value is not None})

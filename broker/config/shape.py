@@ -26,9 +26,10 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Limits of connections, None meaning derived from the descriptor limit, and of one caller's requests.
+    """Of connections, None meaning derived from the descriptor limit, of a caller's requests, and of mints.
 
-    The burst must carry a herd: 10,000 workers of one uid may start in the same second.
+    The burst must carry a herd: 10,000 workers of one uid may start in the same second. `upstream_per_second` is of
+    each family of sources, such as aws.
     """
 
     connections: int | None = None
@@ -36,6 +37,7 @@ class Limits(msgspec.Struct, frozen=True):
     unidentified_per_uid: int = 256
     requests_per_second: int = 1_000
     requests_burst: int = 20_000
+    upstream_per_second: int = 10
 
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"  # where a pod has its own, unless it is told not to

@@ -39,6 +39,7 @@ class TestReadDaemon:
             limits.requests_per_second = 3
             limits.requests_burst = 4
             kubernetes = { api_server = "https://[fd00::1]:6443", token_file = "token", ca_file = "/ca.crt" }
+            limits.upstream_per_second = 6
             """
         )
 
@@ -52,7 +53,7 @@ class TestReadDaemon:
             log_level="debug",
             operators=("alice", "group:mlops"),
             imds=True,
-            limits=Limits(10, 5, 2, 3, 4),
+            limits=Limits(10, 5, 2, 3, 4, 6),
             kubernetes=Cluster(
                 api_server="https://[fd00::1]:6443", token_file="/etc/credbroker/token", ca_file="/ca.crt"
             ),
@@ -67,10 +68,9 @@ class TestReadDaemon:
         """Neither unknown nor silently without effect."""
         assert told(f"{key} = true") == [f"{key}: is not supported by this version; leave it out"]
 
-    def test_the_limits_have_one_for_later_too(self):
-        """The bucket before upstream."""
+    def test_a_misspelt_limit_is_a_mistake_too(self):
+        """With its own place."""
         assert mistakes("[daemon.limits]\nupstream_per_second = 3\nconections = 3") == [
-            "config.toml:2 [daemon.limits] upstream_per_second: is not supported by this version; leave it out",
             "config.toml:3 [daemon.limits] conections: unknown key; did you mean `connections`?",
         ]
 
