@@ -22,6 +22,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     caller: str
     facts: Facts = Facts()
     lifetime: float | None = None
+    short_lived: bool = True
     skew: float | None = None
     error: str | None = None
     advice: str | None = None
@@ -67,6 +68,7 @@ class Checker:
             caller=facts.caller,
             facts=_joined(brought.minted, brought.facts),
             lifetime=brought.minted.lifetime,
+            short_lived=self._book.credentials[name].spec.short_lived,
             skew=brought.minted.skew,
         )
 

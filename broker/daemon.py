@@ -21,12 +21,12 @@ from broker.callers.imds_token import ImdsTokens
 from broker.callers.peer import Attestor
 from broker.callers.worker_token import WorkerTokens
 from broker.checking import found_identities
-from broker.config import read, zero
+from broker.config import read, references, zero
 from broker.config.shape import Config, Snapshot
 from broker.desk import Desk
 from broker.errors import ConfigError, MintError, Mistake
 from broker.events import Reloaded, UpstreamAsked
-from broker.identity import minter_environment
+from broker.identity import minter_environment, take_identity
 from broker.ledger import Ledger
 from broker.metrics import Metrics
 from broker.minter import frames
@@ -72,6 +72,7 @@ class Daemon:
     def __init__(self, start: Start) -> None:
         self._start = start
         self.config = start.config
+        self._identity = dict(start.identity)
         self.metrics = Metrics()
         self._note = (ledger := Ledger(self.metrics.listen, logs.listen)).note
         self._audit: Audit | None = None
@@ -240,7 +241,8 @@ class Daemon:
     def _minters(self, snapshot: Snapshot) -> Launch | Service:
         if self.config.daemon.minter_socket:
             return Service(self.config.daemon.minter_socket)
-        return Launch(snapshot, minter_environment(self._start.identity, os.environ, self._own_addresses()))
+        self._identity |= take_identity(os.environ, references.variables(self.config.credentials))
+        return Launch(snapshot, minter_environment(self._identity, os.environ, self._own_addresses()))
 
     def _own_addresses(self) -> tuple[tuple[str, int], ...]:
         """Every address that is ours: a minter must never fetch from the broker itself."""

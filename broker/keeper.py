@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from broker import schedule
 from broker.errors import BrokerError, Malformed
 from broker.events import Event, LeaseEvicted, LeaseMinted, MintFailed, OlderLease
@@ -42,6 +44,12 @@ class Keeper:
         """Whether the last try failed and the next is not due yet: asking now would only hurry upstream."""
         return self.failures > 0 and not self.in_flight and self.due > now
 
+    def adopt(self, rendered: Rendered) -> None:
+        """The same lease by another generation of the configuration; what travels with it may have changed."""
+        self.rendered = rendered
+        if self.lease is not None:
+            self.lease = msgspec.structs.replace(self.lease, settings=rendered.credential.settings)
+
     def begin(self) -> None:
         """A mint takes off. There is never a second one beside it."""
         if self.in_flight:
@@ -68,9 +76,10 @@ class Keeper:
             return (OlderLease(self.rendered.label, took),)
         self._serial += 1
         self._ends_by = now + minted.lifetime
-        self.lease = Lease(minted.value, self._serial, wall, minted.expires_at, began, ends, minted.facts)
+        settings = self.rendered.credential.settings
+        self.lease = Lease(minted.value, self._serial, wall, minted.expires_at, began, ends, minted.facts, settings)
         self.handed = set()
-        self.due = max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()))
+        self.due = max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter(), minted.again))
         return (LeaseMinted(self.rendered.label, self._serial, minted.expires_at, took, minted.facts, minted.skew),)
 
     def failed(self, error: BrokerError, began: float, now: float) -> tuple[Event, ...]:

@@ -9,10 +9,12 @@ LONGEST_PATIENCE = 300.0  # an upstream Retry-After is honoured up to this
 DENIED_RETRY = 30.0
 
 
-def refresh_at(began: float, ends: float, jitter: float) -> float:
-    """Half of the lifetime, +-10 % of that half."""
-    half = (ends - began) / 2
-    return began + half * (1 + SPREAD * jitter)
+def refresh_at(began: float, ends: float, jitter: float, again: float | None = None) -> float:
+    """Half of the lifetime, +-10 % of that half; sooner where it is to be asked for anew after `again` seconds."""
+    wait = (ends - began) / 2
+    if again is not None:
+        wait = min(wait, again)
+    return began + wait * (1 + SPREAD * jitter)
 
 
 def same_again_at(now: float, ends: float) -> float:

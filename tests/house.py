@@ -11,7 +11,7 @@ import msgspec
 
 TREE = Path(__file__).resolve().parent.parent
 
-PURE = {"errors", "secret", "model", "events", "wire", "clock", "schedule", "safefile"}
+PURE = {"errors", "secret", "model", "events", "wire", "clock", "schedule", "safefile", "variables"}
 SHAPE = PURE | {"config.shape"}
 DECISIONS = SHAPE | {"plan", "policy", "keeper"}
 
@@ -22,6 +22,7 @@ ARROWS: dict[str, set[str]] = {
     "secret": set(),
     "clock": set(),
     "schedule": set(),
+    "variables": set(),
     "waiting": set(),
     "wire": {"errors"},
     "model": {"secret"},

@@ -140,6 +140,38 @@ class TestDue:
 
         assert isinstance(minted(warm, START + 2, text="2")[0], LeaseMinted)
 
+    def test_what_somebody_may_change_is_asked_for_anew_long_before(self):
+        """As a file that is read; each time it is a whole lease again."""
+        reader = a_keeper()
+        reader.begin()
+        reader.minted(a_minted(keys("1"), HOUR, again=300.0), START, START, EPOCH)
+        assert reader.due == START + 300
+
+        minted(reader, at=START + 300, text="2")
+
+        assert reader.lease is not None
+        assert (reader.lease.value, reader.lease.ends) == (keys("2"), START + 300 + HOUR)
+
+
+class TestAdopt:
+    def test_what_travels_with_the_lease_is_the_new_generations(self):
+        """The lease itself stays warm."""
+        warm = Keeper(a_rendered(a_role(env=(("S3_CANNED_ACL", "private"),))), START, lambda: 0.0)
+        minted(warm)
+        assert warm.lease is not None
+        assert warm.lease.settings == (("S3_CANNED_ACL", "private"),)
+
+        warm.adopt(a_rendered(a_role(env=(("S3_CANNED_ACL", "public-read"),))))
+
+        assert (warm.lease.settings, warm.lease.serial) == ((("S3_CANNED_ACL", "public-read"),), 1)
+
+    def test_a_cold_one_has_nothing_to_change(self):
+        """It mints by the new one."""
+        cold, later = a_keeper(), a_rendered()
+        cold.adopt(later)
+
+        assert (cold.rendered, cold.lease) == (later, None)
+
 
 class TestFailed:
     def test_the_held_lease_stays(self):

@@ -4,9 +4,9 @@ Specs are plain data and may be imported anywhere. Mint functions import their c
 in a minter process.
 """
 
-from broker.sources import aws, google
+from broker.sources import aws, google, private_env
 from broker.sources.source import Source
 
-TABLE: dict[str, Source] = {source.name: source for source in (*aws.SOURCES, *google.SOURCES)}
+TABLE: dict[str, Source] = {source.name: source for source in (*aws.SOURCES, *google.SOURCES, *private_env.SOURCES)}
 
 __all__ = ["TABLE", "Source"]

@@ -41,7 +41,7 @@ class TestSchema:
 
         for name, source in sources.TABLE.items():
             keys = {field.encode_name for field in msgspec.structs.fields(source.spec)}
-            assert keys | {"source", "warm", "required", "on_denied", "share_identity"} <= {
+            assert keys | {"source", "warm", "required", "on_denied", "share_identity", "env"} <= {
                 *definitions[name]["properties"]
             }
             assert ("from" in definitions[name]["properties"]) == (source.base is not None)
@@ -60,6 +60,7 @@ class TestSchema:
             "[callers.a]\nany = [{ uid = 'alice' }, { group = 'g' }]\ngrants = []",
             "[daemon]\nlisten = ['127.0.0.1:1', '[::1]:2']\nlog_level = 'debug'\nlimits = { connections = 1 }",
             "[daemon]\nimds = true",
+            f"{HEAD}env = {{ S3_CANNED_ACL = 'private' }}",
         ],
     )
     def test_accepts_what_the_reader_accepts(self, text: str):
@@ -87,6 +88,8 @@ class TestSchema:
             "[callers.a]\nuid = 5\ngroup = 'g'",
             "[callers.a]\nuid = 5\nkubernetes = {}",
             "[callers.a]\nany = [{}]",
+            f"{HEAD}env = {{ X = 1 }}",
+            f"{HEAD}env = {{ '1X' = 'a' }}",
         ],
     )
     def test_refuses_what_the_reader_refuses(self, text: str):
