@@ -71,7 +71,8 @@ class Keeper:
         self.error = None
         took = now - began
         held = self.held(now)
-        if held is not None and ends <= self._ends_by + SAME_END:
+        if held is not None and ends <= self._ends_by + SAME_END and minted.again is None:
+            # With `again` it may have changed whatever its end, which is then of our own making.
             self.due = schedule.same_again_at(now, held.ends)
             return (OlderLease(self.rendered.label, took),)
         self._serial += 1

@@ -11,10 +11,10 @@ DENIED_RETRY = 30.0
 
 def refresh_at(began: float, ends: float, jitter: float, again: float | None = None) -> float:
     """Half of the lifetime, +-10 % of that half; sooner where it is to be asked for anew after `again` seconds."""
-    wait = (ends - began) / 2
+    half = (ends - began) / 2
     if again is not None:
-        wait = min(wait, again)
-    return began + wait * (1 + SPREAD * jitter)
+        half = min(half, again)
+    return began + half * (1 + SPREAD * jitter)
 
 
 def same_again_at(now: float, ends: float) -> float:

@@ -152,6 +152,16 @@ class TestDue:
         assert reader.lease is not None
         assert (reader.lease.value, reader.lease.ends) == (keys("2"), START + 300 + HOUR)
 
+    def test_what_has_changed_at_once_counts_at_once(self):
+        """Its end is of our own making, and tells nothing of whether it is the same."""
+        reader = a_keeper()
+        for text in ("1", "2"):
+            reader.begin()
+            reader.minted(a_minted(keys(text), HOUR, again=300.0), START, START, EPOCH)
+
+        assert reader.lease is not None
+        assert (reader.lease.value, reader.lease.serial) == (keys("2"), 2)
+
 
 class TestAdopt:
     def test_what_travels_with_the_lease_is_the_new_generations(self):

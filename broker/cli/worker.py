@@ -194,8 +194,9 @@ def environment(worker: api.Worker, making: Making, folder: str, fetched: Fetche
 
 
 def settings(first: Firsts) -> Settings:
-    """The plain variables of all that a worker starts with: where two name one, the first that is granted decides."""
-    return tuple(dict(pair for one in reversed(first.all) for pair in one.settings).items())
+    """The plain variables of the clouds: where two name one, the first decides."""
+    clouds = (one for one in (first.google, first.aws) if one)
+    return tuple(dict(pair for one in clouds for pair in one.settings).items())
 
 
 def _tell_left_out(variables: tuple[VariablesGrant, ...], changes: Environment) -> None:
@@ -222,7 +223,8 @@ def fetched(worker: api.Worker, making: Making) -> Fetched:
             lease = plane.lease(one.name, 0)
             plain = dict(one.settings)
             values = ((name, Secret(value)) for name, value in lease.items() if name not in plain and name != EXPIRY)
-            variables.append(VariablesGrant(name=one.name, kind=one.kind, values=tuple(values)))
+            grant = VariablesGrant(name=one.name, kind=one.kind, values=tuple(values), settings=one.settings)
+            variables.append(grant)
     return Fetched(token, tuple(variables))
 
 

@@ -30,9 +30,9 @@ class PrivateEnv(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def mint(spec: PrivateEnv, _: Given) -> Minted:
-    """The secrets as they stand now, all of them or none."""
-    values = tuple((name, references.read(one, name, lines=True)) for name, one in spec.secrets.items())
-    return handed(Variables(values), Facts(), spec.reread)
+    """The secrets as they stand now, all of them, of one moment."""
+    found = references.read_together(spec.secrets, lines=True)
+    return handed(Variables(tuple(found.items())), Facts(), spec.reread)
 
 
 def who(_: PrivateEnv, __: Value) -> Facts:

@@ -4,6 +4,7 @@ What is read is judged by its form only. No error quotes any of it.
 """
 
 import os
+from collections.abc import Mapping
 
 from broker.errors import BrokerError, IdentityMissing
 from broker.model import Reference
@@ -11,6 +12,7 @@ from broker.safefile import read_private
 from broker.secret import Secret
 
 LONGEST = 65_536  # bytes; a key with its certificates has a few thousand
+TRIES = 5
 
 
 def read(reference: Reference, what: str, *, lines: bool = False) -> Secret:
@@ -30,9 +32,27 @@ def read(reference: Reference, what: str, *, lines: bool = False) -> Secret:
     return Secret(text)
 
 
+def read_together(asked: Mapping[str, Reference], *, lines: bool = False) -> dict[str, Secret]:
+    """Several secrets that belong together, as they stand at one moment: half of the old with half of the new is none.
+
+    Raises IdentityMissing, also where they change while they are read.
+    """
+    found = _each(asked, lines)
+    for _ in range(TRIES):
+        again = _each(asked, lines)
+        if again == found:
+            return found
+        found = again
+    raise IdentityMissing(f"{', '.join(asked)}: they change while they are read", code="ReferenceChanging")
+
+
 def place(reference: Reference) -> str:
     """Where it is read, in words."""
     return f"the file {reference.file}" if reference.file else f"the variable {reference.env} of the minter"
+
+
+def _each(asked: Mapping[str, Reference], lines: bool) -> dict[str, Secret]:  # noqa: FBT001 - of `read`
+    return {name: read(one, name, lines=lines) for name, one in asked.items()}
 
 
 def _text(reference: Reference, what: str) -> str:

@@ -40,7 +40,8 @@ __all__ = [
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a worker's environment depends on, but for the environment that it changes.
 
-    `variables` are secrets that clients read from the environment itself, `settings` what travels with all of these.
+    `variables` are secrets that clients read from the environment itself; `settings` what travels with the clouds, and
+    comes before what travels with those.
     `without` are the clouds that `--without` names; `private_home` is the folder of `--private-home`.
     """
 
@@ -63,9 +64,10 @@ def worker_environment(worker: Worker, environ: Mapping[str, str]) -> Environmen
         clouds.append(google_environment(worker.plane, worker.google))
     common, no_proxy = _common(worker), _no_proxy(worker, environ)
     # Neither secrets nor settings are remembered: a broker within this one leaves them as they are.
-    variables = tuple(variables_environment(one) for one in fitting(worker.variables, (common, no_proxy, *clouds)))
-    settings = Environment(set=worker.settings)
-    return joined(common, *clouds, *variables, settings, no_proxy, remembered(environ, common, *clouds))
+    fit = tuple(fitting(worker.variables, (common, no_proxy, *clouds)))
+    settings = (Environment(set=one) for one in reversed((worker.settings, *(grant.settings for grant in fit))))
+    variables = (variables_environment(one) for one in fit)
+    return joined(common, *clouds, *settings, *variables, no_proxy, remembered(environ, common, *clouds))
 
 
 def _common(worker: Worker) -> Environment:

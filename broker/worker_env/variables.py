@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from broker.model import Kind
+from broker.model import Kind, Settings
 from broker.secret import Secret
 from broker.worker_env.environment import Environment
 
@@ -15,11 +15,12 @@ READ_TOGETHER: dict[str, tuple[str, ...]] = {
 
 
 class VariablesGrant(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential of variables, held now."""
+    """A credential of variables, held now, and the plain ones that travel with it."""
 
     name: str
     kind: str
     values: tuple[tuple[str, Secret], ...]
+    settings: Settings = ()
 
 
 def variables_environment(grant: VariablesGrant) -> Environment:

@@ -176,6 +176,17 @@ class TestReserved:
 
         assert (made["AWS_REGION"], made["S3_CANNED_ACL"]) == ("mars-1", "private")
 
+    def test_of_two_that_set_one_the_first_decides(self):
+        """The clouds come before the others."""
+        grants = tuple(
+            VariablesGrant(name=name, kind=Kind.ENV, values=((name, Secret("x")),), settings=(("S", name), ("T", name)))
+            for name in ("A", "B")
+        )
+        worker = msgspec.structs.replace(WORKER, variables=grants, settings=(("S", "cloud"),))
+        made = variables(worker_environment(worker, {}))
+
+        assert (made["S"], made["T"]) == ("cloud", "A")
+
     def test_secrets_and_settings_are_not_remembered(self):
         """What stood in their place may be a secret of the user's."""
         grant = VariablesGrant(name="a", kind=Kind.ENV, values=(("WANDB_API_KEY", Secret("ours")),))
