@@ -22,6 +22,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     caller: str
     facts: Facts = Facts()
     lifetime: float | None = None
+    short_lived: bool = True
     skew: float | None = None
     error: str | None = None
     advice: str | None = None
@@ -56,17 +57,26 @@ class Checker:
                 yield credential.name, CallerFacts(caller="-", uid=str(os.getuid()), user=_own_name())
 
     async def _finding(self, name: str, facts: CallerFacts) -> Finding:
-        source = self._book.credentials[name].source
+        credential = self._book.credentials[name]
+        source, short_lived = credential.source, credential.spec.short_lived
         try:
             brought = await self._mint(self._book.rendered(name, facts))
         except (MintError, Unrenderable) as error:
-            return Finding(credential=name, source=source, caller=facts.caller, error=error.code, advice=error.advice)
+            return Finding(
+                credential=name,
+                source=source,
+                caller=facts.caller,
+                short_lived=short_lived,
+                error=error.code,
+                advice=error.advice,
+            )
         return Finding(
             credential=name,
             source=source,
             caller=facts.caller,
             facts=_joined(brought.minted, brought.facts),
             lifetime=brought.minted.lifetime,
+            short_lived=short_lived,
             skew=brought.minted.skew,
         )
 

@@ -4,13 +4,16 @@ from typing import Literal
 
 import msgspec
 
+from broker.model import Settings
+
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True):
     """A credential that a worker is granted. `first` is what a dialect serves that cannot name one."""
 
     name: str
-    kind: str  # "aws" or "gcp"
+    kind: str  # "aws", "gcp", ...
     first: bool
+    settings: Settings = ()  # plain variables that travel with it
     region: str | None = None
     project: str | None = None
     quota_project: str | None = None
@@ -95,6 +98,7 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     advice: str | None
     note: str | None
+    short_lived: bool = True
 
 
 class CallerRow(msgspec.Struct, frozen=True, kw_only=True):

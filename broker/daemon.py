@@ -21,12 +21,12 @@ from broker.callers.imds_token import ImdsTokens
 from broker.callers.peer import Attestor
 from broker.callers.worker_token import WorkerTokens
 from broker.checking import found_identities
-from broker.config import read, zero
+from broker.config import read, references, zero
 from broker.config.shape import Config, Snapshot
 from broker.desk import Desk
 from broker.errors import ConfigError, Mistake
 from broker.events import Event, LeaseMinted, Reloaded
-from broker.identity import minter_environment
+from broker.identity import minter_environment, take_identity
 from broker.ledger import Ledger
 from broker.metrics import Metrics
 from broker.minter.asking import REVIEWERS, Mints, Reviewer
@@ -73,6 +73,7 @@ class Daemon:
     def __init__(self, start: Start) -> None:
         self._start = start
         self.config = start.config
+        self._identity = dict(start.identity)
         self.metrics = Metrics()
         self._ledger = Ledger(self.metrics.listen, logs.listen)
         self._note = self._ledger.note
@@ -252,8 +253,9 @@ class Daemon:
     def _minters(self, snapshot: Snapshot) -> Launch | Service:
         if self.config.daemon.minter_socket:
             return Service(self.config.daemon.minter_socket)
+        self._identity |= take_identity(os.environ, references.variables(self.config.credentials))
         own = [(one.host, one.port) for one in self._own]  # a minter must never fetch from the broker itself
-        return Launch(snapshot, minter_environment(self._start.identity, os.environ, own))
+        return Launch(snapshot, minter_environment(self._identity, os.environ, own))
 
     def _read_again(self) -> tuple[Config, Snapshot]:
         if self._start.config_path is None:

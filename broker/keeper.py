@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from broker import schedule
 from broker.errors import BrokerError, Malformed
 from broker.events import Event, LeaseEvicted, LeaseMinted, MintFailed, OlderLease
@@ -77,6 +79,12 @@ class Keeper:
         """Whether the last try failed and the next is not due yet: asking now would only hurry upstream."""
         return self.failures > 0 and not self.in_flight and self.due > now
 
+    def adopt(self, rendered: Rendered) -> None:
+        """The same lease by another generation of the configuration; what travels with it may have changed."""
+        self.rendered = rendered
+        if self.lease is not None:
+            self.lease = msgspec.structs.replace(self.lease, settings=rendered.credential.settings)
+
     def begin(self) -> None:
         """A mint takes off. There is never a second one beside it."""
         if self.in_flight:
@@ -101,16 +109,19 @@ class Keeper:
         self.cross_check(now, wall)
         held = self.held(now)
         aged = wall + held.ends - now - self._ends_by_wall if held else 0.0  # in a pause that no boot clock counted
-        if held is not None and ends <= self._ends_by - aged + SAME_END:
+        if held is not None and ends <= self._ends_by - aged + SAME_END and minted.again is None:
+            # With `again` it may have changed whatever its end, which is then of our own making.
             self.due = schedule.same_again_at(now, held.ends - aged)
             return (OlderLease(self.rendered.label, took),)
         self._serial += 1
         self._ends_by = now + minted.lifetime
-        self.lease = Lease(minted.value, self._serial, wall, minted.expires_at, began, ends, minted.facts)
+        settings = self.rendered.credential.settings
+        self.lease = Lease(minted.value, self._serial, wall, minted.expires_at, began, ends, minted.facts, settings)
         self._ends_by_wall = wall + ends - now - ahead
         self.cross_check(now, wall)
         self.handed = set()
-        self.due = max(now + schedule.SOONEST, schedule.refresh_at(began, ends, self._jitter()) - max(ahead, 0.0))
+        refresh = schedule.refresh_at(began, ends, self._jitter(), minted.again)
+        self.due = max(now + schedule.SOONEST, refresh - max(ahead, 0.0))
         return (LeaseMinted(self.rendered.label, self._serial, minted.expires_at, took, minted.facts, minted.skew),)
 
     def failed(self, error: BrokerError, began: float, now: float) -> tuple[Event, ...]:

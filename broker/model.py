@@ -2,9 +2,10 @@
 
 import enum
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
+from msgspec import Meta
 
 from broker.secret import Secret
 
@@ -15,6 +16,13 @@ class Kind(enum.StrEnum):
     AWS = "aws"
     GOOGLE = "gcp"
     GOOGLE_ID = "gcp-id"  # an OIDC ID token for one audience; never configured by itself
+    GCS_HMAC = "gcs-hmac"
+    AZURE = "azure"
+    AZURE_SAS = "azure-sas"
+    DATABRICKS = "databricks"
+    OCI = "oci"
+    ALIPAN = "alipan"
+    ENV = "env"  # secrets of any other kind, under the names that their programs read
 
 
 class AwsKeys(msgspec.Struct, frozen=True, tag="aws"):
@@ -39,7 +47,50 @@ class IdToken(msgspec.Struct, frozen=True, tag="id-token"):
     audience: str
 
 
-Value = AwsKeys | AccessToken | IdToken
+class AzureToken(msgspec.Struct, frozen=True, tag="azure-token"):
+    """An Entra token for one resource, such as https://storage.azure.com."""
+
+    token: Secret
+    resource: str
+
+
+class DatabricksToken(msgspec.Struct, frozen=True, tag="databricks-token"):
+    """An OAuth token of one workspace; `host` is its URL."""
+
+    token: Secret
+    host: str
+
+
+class Variables(msgspec.Struct, frozen=True, tag="variables"):
+    """Secrets that clients read from their environment at their start: names and values, whole or not at all."""
+
+    values: tuple[tuple[str, Secret], ...]
+
+
+class Files(msgspec.Struct, frozen=True, tag="files"):
+    """Secrets that clients read from files which belong together: names without a folder, and contents."""
+
+    contents: tuple[tuple[str, Secret], ...]
+
+
+Value = AwsKeys | AccessToken | IdToken | AzureToken | DatabricksToken | Variables | Files
+
+# What a lease of each kind holds.
+VALUES: dict[Kind, type[Value]] = {
+    Kind.AWS: AwsKeys,
+    Kind.GOOGLE: AccessToken,
+    Kind.GOOGLE_ID: IdToken,
+    Kind.GCS_HMAC: Variables,
+    Kind.AZURE: AzureToken,
+    Kind.AZURE_SAS: Variables,
+    Kind.DATABRICKS: DatabricksToken,
+    Kind.OCI: Files,
+    Kind.ALIPAN: Variables,
+    Kind.ENV: Variables,
+}
+
+
+Settings = tuple[tuple[str, str], ...]
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +99,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     account: str | None = None  # AWS account id
     arn: str | None = None
     email: str | None = None  # Google account
+    principal: str | None = None  # who it is in another store's own words: a key's id, a client's, a user's
     project: str | None = None
     quota_project: str | None = None
     region: str | None = None
@@ -57,7 +109,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def identity(self) -> str | None:
         """Who the lease is, in one word."""
-        return self.arn or self.email or self.account
+        return self.arn or self.email or self.principal or self.account
 
 
 class Minted(msgspec.Struct, frozen=True):
@@ -65,7 +117,8 @@ class Minted(msgspec.Struct, frozen=True):
 
     `expires_at` is upstream's own word in seconds since the epoch; `lifetime` is how many seconds that was ahead when
     the answer came, by upstream's clock where it told it (its Date header), else by ours. `skew` is our clock less
-    upstream's, in seconds, where upstream told its own.
+    upstream's, in seconds, where upstream told its own. `again` is after how many seconds it is to be asked for anew
+    where its lifetime says nothing of that: what somebody may change at any moment.
     """
 
     value: Value
@@ -73,10 +126,14 @@ class Minted(msgspec.Struct, frozen=True):
     lifetime: float
     facts: Facts = Facts()
     skew: float | None = None
+    again: float | None = None
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """One minted value. Wall times are seconds since the epoch; `began` and `ends` are on the boot clock."""
+    """One minted value. Wall times are seconds since the epoch; `began` and `ends` are on the boot clock.
+
+    `settings` are plain variables that belong into the environment of whoever uses it.
+    """
 
     value: Value
     serial: int
@@ -85,6 +142,7 @@ class Lease(msgspec.Struct, frozen=True):
     began: float
     ends: float
     facts: Facts = Facts()
+    settings: Settings = ()
 
     def left(self, now: float) -> float:
         """Seconds of life left by the boot clock."""
@@ -149,10 +207,29 @@ class Want(msgspec.Struct, frozen=True):
     audience: str | None = None
 
 
+class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a secret is read, at each mint and by a minter alone: a file, or a variable of the minter's environment."""
+
+    file: Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\n\x00]+$(?!\n)")] | None = None
+    env: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$(?!\n)")] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.file is None) == (self.env is None):
+            raise ValueError("exactly one of the two")
+
+
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The frozen parameters of one mint. Strings may be templates until `plan` has rendered them."""
+    """The frozen parameters of one mint. Strings may be templates until `plan` has rendered them.
+
+    `short_lived` is false where what is served lives as long as somebody else lets it: its expiry is our own invention.
+    """
 
     kind: ClassVar[Kind]
+    short_lived: ClassVar[bool] = True
+
+    def settings(self) -> Settings:
+        """Plain variables that follow from the spec and belong into a worker's environment."""
+        return ()
 
     def mistakes(self) -> tuple[tuple[str, str], ...]:
         """What is wrong between fields, as (field, text); nothing by itself."""

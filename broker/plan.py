@@ -16,7 +16,7 @@ import msgspec
 from broker import schedule
 from broker.config.shape import CallerEntry, Config, Credential
 from broker.errors import BrokerError, ConfigError, Mistake
-from broker.model import CallerFacts, Kind, Spec
+from broker.model import CallerFacts, Kind, Reference, Spec
 
 _FACT = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _PLACE = re.compile(r"\{(caller|hostname|uid|user|group)\}")
@@ -195,6 +195,8 @@ def _render(template: Any, facts: dict[str, str | None], place: str) -> Any:
             return _PLACE.sub(lambda found: _fact(found[1], facts, place), template) if "{" in template else template
         case tuple() | list():
             return type(template)(_render(item, facts, place) for item in template)
+        case Reference(file=str(path)):
+            return Reference(file=_render(path, facts, place))
         case dict():
             return {_render(name, facts, place): _render(item, facts, place) for name, item in template.items()}
     return template

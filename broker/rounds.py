@@ -86,7 +86,7 @@ class Rounds:
             # Let go by one reload and back by the next, its mint may still be in flight: it lands where it began.
             aloft = self._flights.get(rendered.key)
             keeper = aloft.keeper if aloft else Keeper(rendered, self._clock.now(), self._jitter)
-            keeper.rendered = rendered
+            keeper.adopt(rendered)
             keeper.gone = False
             self._keepers[rendered.key] = keeper
         return keeper
@@ -106,7 +106,7 @@ class Rounds:
             if rendered is None or rendered.key != key:
                 self._let_go(keeper)
             else:
-                keeper.rendered = rendered
+                keeper.adopt(rendered)
 
     def ask(self, keeper: Keeper) -> Flight:
         """The flight that will bring this keeper's next lease.

@@ -11,8 +11,8 @@ DENIED_RETRY = 30.0
 AFTER_PAUSE = 5.0  # what a pause has made due is refreshed within these seconds
 
 
-def refresh_at(began: float, ends: float, jitter: float) -> float:
-    """Within the last tenth of the first half of the lifetime, less HEALING.
+def refresh_at(began: float, ends: float, jitter: float, again: float | None = None) -> float:
+    """Within the last tenth of the first half of the lifetime, less HEALING; sooner where `again` says after how long.
 
     So an outage of half of the lifetime less SERVE_FLOOR is over, and healed, before the lease is served no longer,
     even one that begins when the refresh was just due. A life under 800 s is too short for that: nine tenths of half.
@@ -20,7 +20,8 @@ def refresh_at(began: float, ends: float, jitter: float) -> float:
     half = (ends - began) / 2
     soonest = half * (1 - SPREAD)
     latest = max(soonest, half - HEALING)
-    return began + (soonest + latest) / 2 + (latest - soonest) / 2 * jitter
+    refresh = began + (soonest + latest) / 2 + (latest - soonest) / 2 * jitter
+    return refresh if again is None else min(refresh, began + again * (1 + SPREAD * jitter))
 
 
 def same_again_at(now: float, ends: float) -> float:

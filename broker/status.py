@@ -28,6 +28,7 @@ def lease_row(keeper: Keeper, now: float) -> LeaseRow:
         error=error.code if error else None,
         advice=error.advice if error else None,
         note=lease.facts.note if lease else None,
+        short_lived=rendered.spec.short_lived,
     )
 
 
@@ -40,6 +41,7 @@ def granted(keepers: Iterable[tuple[Keeper, bool]], now: float) -> Iterator[Gran
             name=keeper.rendered.credential.name,
             kind=str(spec.kind),
             first=first,
+            settings=keeper.rendered.credential.settings,
             region=(facts and facts.region) or getattr(spec, "region", None),
             project=(facts and facts.project) or getattr(spec, "project", None),
             quota_project=(facts and facts.quota_project) or getattr(spec, "quota_project", None),

@@ -11,7 +11,7 @@ import msgspec
 
 TREE = Path(__file__).resolve().parent.parent
 
-PURE = {"errors", "secret", "model", "events", "wire", "clock", "schedule", "drift", "runway", "safefile"}
+PURE = {"errors", "secret", "model", "events", "wire", "clock", "schedule", "drift", "runway", "safefile", "variables"}
 SHAPE = PURE | {"config.shape"}
 DECISIONS = SHAPE | {"plan", "policy", "keeper"}
 
@@ -24,6 +24,7 @@ ARROWS: dict[str, set[str]] = {
     "schedule": set(),
     "drift": set(),
     "runway": set(),
+    "variables": set(),
     "waiting": set(),
     "wire": {"errors"},
     "model": {"secret"},

@@ -32,7 +32,7 @@ def an_adc(name: str = "data", **more: Any) -> Credential:
 
 
 def _credential(name: str, source: str, type_: type[Spec], base: str | None, keys: dict[str, Any]) -> Credential:
-    own = {key: keys.pop(key) for key in ("warm", "required", "on_denied", "share_identity") if key in keys}
+    own = {key: keys.pop(key) for key in ("warm", "required", "on_denied", "share_identity", "env") if key in keys}
     return Credential(name=name, source=source, spec=type_(**keys), base=base, **own)
 
 

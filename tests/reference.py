@@ -16,9 +16,12 @@ HEAD = """\
 # Sources
 
 What a `[credentials.NAME]` table may say for each `source`. Every credential may also say `warm`, `required`,
-`on_denied` and `share_identity`: see [configuration.md](configuration.md). `from` names another credential to mint
-from. This page is written from the code (`python -m tests.reference`).
+`on_denied`, `share_identity` and `env`: see [configuration.md](configuration.md). `from` names another credential to
+mint from; [stores.md](stores.md) has an example for each store. This page is written from the code
+(`python -m tests.reference`).
 """
+
+LASTING = "\n\n**Not short-lived**: it is handed out as its owner made it; `check` and `status` say so too."
 
 
 def page() -> str:
@@ -37,7 +40,12 @@ def _section(name: str, definition: dict[str, Any]) -> str:
         if key in own
     ]
     chain = f"\n\n`from` may name a credential of kind {source.base}." if source.base else ""
-    return f"\n## {name}\n\n{about}{chain}\n\n| key | default | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    lasting = "" if source.spec.short_lived else LASTING
+    return (
+        f"\n## {name}\n\n{about}{chain}{lasting}\n\n| key | default | meaning |\n|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

@@ -5,12 +5,12 @@ import pytest
 from broker import keeper
 from broker.errors import Denied, Throttled, Unreachable
 from broker.events import LeaseEvicted, LeaseMinted, MintFailed, OlderLease
-from broker.keeper import NEVER
+from broker.keeper import NEVER, Keeper
 from broker.model import Facts
 from tests.keeper_machine import run_machine
 from tests.keepers import HOUR, a_keeper, failed, minted
 from tests.leaping import EPOCH, START
-from tests.made import a_minted, keys
+from tests.made import a_minted, a_rendered, a_role, keys
 
 
 class TestPromises:
@@ -123,6 +123,48 @@ class TestDue:
         minted(warm)
 
         assert isinstance(minted(warm, START + 2, text="2")[0], LeaseMinted)
+
+    def test_what_somebody_may_change_is_asked_for_anew_long_before(self):
+        """As a file that is read; each time it is a whole lease again."""
+        reader = a_keeper()
+        reader.begin()
+        reader.minted(a_minted(keys("1"), HOUR, again=300.0), START, START, EPOCH)
+        assert reader.due == START + 300
+
+        minted(reader, at=START + 300, text="2")
+
+        assert reader.lease is not None
+        assert (reader.lease.value, reader.lease.ends) == (keys("2"), START + 300 + HOUR)
+
+    def test_what_has_changed_at_once_counts_at_once(self):
+        """Its end is of our own making, and tells nothing of whether it is the same."""
+        reader = a_keeper()
+        for text in ("1", "2"):
+            reader.begin()
+            reader.minted(a_minted(keys(text), HOUR, again=300.0), START, START, EPOCH)
+
+        assert reader.lease is not None
+        assert (reader.lease.value, reader.lease.serial) == (keys("2"), 2)
+
+
+class TestAdopt:
+    def test_what_travels_with_the_lease_is_the_new_generations(self):
+        """The lease itself stays warm."""
+        warm = Keeper(a_rendered(a_role(env=(("S3_CANNED_ACL", "private"),))), START, lambda: 0.0)
+        minted(warm)
+        assert warm.lease is not None
+        assert warm.lease.settings == (("S3_CANNED_ACL", "private"),)
+
+        warm.adopt(a_rendered(a_role(env=(("S3_CANNED_ACL", "public-read"),))))
+
+        assert (warm.lease.settings, warm.lease.serial) == ((("S3_CANNED_ACL", "public-read"),), 1)
+
+    def test_a_cold_one_has_nothing_to_change(self):
+        """It mints by the new one."""
+        cold, later = a_keeper(), a_rendered()
+        cold.adopt(later)
+
+        assert (cold.rendered, cold.lease) == (later, None)
 
 
 class TestFailed:

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.config.shape import Credential
 from broker.errors import ConfigError
-from broker.model import CallerFacts, Kind
+from broker.model import CallerFacts, Kind, Reference
 from broker.plan import Book, Rendered, Unrenderable, gives, is_required, make_book, of_one_caller, warms_at_start
 from broker.sources.aws_specs import AssumeRole
+from broker.sources.private_env import PrivateEnv
 from tests.made import SERVICE, a_book, a_config, a_role, a_session, an_adc, an_entry
 
 FACTS = CallerFacts(caller="trainer", uid="1000", user="alice", group="vision")
@@ -42,6 +44,15 @@ class TestTemplates:
             "Statement": [{"Resource": ["arn:aws:s3:::home/alice/*"], "trainer": "${aws:username}"}],
             "n": 1,
         }
+
+    def test_they_stand_in_the_path_of_a_reference_too(self):
+        """Each user's own secret."""
+        secrets = {"A": Reference(file="/secrets/{user}/a"), "B": Reference(env="B")}
+        book = a_book(Credential(name="train", source="private-env", spec=PrivateEnv(secrets=secrets)))
+        spec = book.rendered("train", FACTS).spec
+
+        assert isinstance(spec, PrivateEnv)
+        assert spec.secrets == {"A": Reference(file="/secrets/alice/a"), "B": Reference(env="B")}
 
     def test_what_has_none_is_left_as_it_is(self):
         """The very same spec, for every caller."""

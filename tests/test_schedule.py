@@ -40,6 +40,14 @@ class TestRefreshAt:
 
         assert 3600 - latest - LONGEST_RETRY >= 25 * 60
 
+    def test_what_may_change_at_any_moment_is_asked_for_sooner(self):
+        """Its lifetime says nothing of that."""
+        assert refresh_at(0, 3600, 0.0, 300.0) == 300.0
+
+    def test_and_never_later(self):
+        """It still ends."""
+        assert refresh_at(0, 400, 0.0, 300.0) == refresh_at(0, 400, 0.0)
+
 
 class TestAfterPause:
     @given(jitters)

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from broker import status
+from broker.config.shape import Credential
 from broker.errors import BrokerError, Denied, Unreachable
 from broker.keeper import Keeper
-from broker.model import CallerFacts, Facts
+from broker.model import CallerFacts, Facts, Reference
+from broker.sources.private_env import PrivateEnv
 from tests.leaping import EPOCH, START
 from tests.made import SERVICE, a_book, a_minted, a_rendered, a_role, a_session, an_adc
 
@@ -87,6 +89,13 @@ class TestLeaseRow:
 
         assert (row.error, row.advice) == ("Timeout", "no answer")
 
+    def test_what_lives_as_long_as_its_owner_lets_it_says_so(self):
+        """Its expiry is our own invention."""
+        wandb = Credential(name="w", source="private-env", spec=PrivateEnv(secrets={"A": Reference(env="A")}))
+
+        assert not status.lease_row(cold(wandb, name="w"), START).short_lived
+        assert status.lease_row(cold(), START).short_lived
+
 
 class TestGranted:
     def test_what_a_lease_tells_goes_before_what_the_file_says(self):
@@ -96,6 +105,12 @@ class TestGranted:
         (one,) = status.granted([(keeper, True)], START)
 
         assert (one.name, one.kind, one.first, one.region) == ("train", "aws", True, "us-east-1")
+
+    def test_plain_settings_are_told_too(self):
+        """`exec` and `env` set them beside the credential."""
+        (one,) = status.granted([(cold(a_role(env=(("S3_CANNED_ACL", "x"),))), True)], START)
+
+        assert one.settings == (("S3_CANNED_ACL", "x"),)
 
     def test_without_a_lease_the_file_is_all_there_is(self):
         """A worker may start before its lease is there."""

@@ -9,10 +9,10 @@ import click
 import msgspec
 
 from broker.cli.options import config_option, configuration, json_option
-from broker.cli.tables import span, table
+from broker.cli.tables import LASTING, span, table
 from broker.cli.words import LOG_IN, NO_IDENTITY
 from broker.cli.worker import ask_mfa_code
-from broker.config import zero
+from broker.config import references, zero
 from broker.config.shape import Config, Snapshot
 from broker.errors import IdentityMissing
 from broker.identity import minter_environment, take_identity
@@ -83,6 +83,8 @@ async def _findings(loaded: tuple[Config, Snapshot] | None) -> "list[Finding]":
     from broker.plan import make_book
 
     identity = take_identity(os.environ)
+    if loaded:
+        identity |= take_identity(os.environ, references.variables(loaded[0].credentials))
     settings, snapshot = loaded or (zero.configuration("", os.geteuid()), Snapshot(zero=("", os.geteuid())))
     pool = Pool(Launch(snapshot, minter_environment(identity, os.environ, ())), lambda _: None)
     try:
@@ -104,7 +106,7 @@ def _page(where: str, findings: "list[Finding]", absent: list[str]) -> str:
             one.source,
             one.facts.identity or ("-" if one.error else "unknown"),
             one.facts.account or one.facts.project,
-            span(one.lifetime),
+            span(one.lifetime) if one.short_lived else LASTING,
             f"FAILED: {one.error}" if one.error else "ok",
         )
         for one in findings

@@ -10,7 +10,7 @@ import click
 from broker import control_api as api
 from broker.cli.options import as_option, daemon, socket_option, ttl_option, use_option, without_option
 from broker.cli.words import warn
-from broker.cli.worker import Making, environment, firsts, fresh_token
+from broker.cli.worker import Making, environment, fetched, firsts
 from broker.cli.workspace import runtime_folder
 from broker.control_client import check_port
 from broker.errors import BrokerError
@@ -47,9 +47,9 @@ def command(form: str, ttl: int, explicit: str | None, **how: Any) -> None:
     worker = client.post("/worker", api.WorkerOrder(caller=making.caller, use=making.use, ttl=ttl), api.Worker)
     check_port(worker)
     folder = base / f"env-{int(time.time() + ttl)}-{worker.token_ids[0]}"
-    changes = environment(worker, making, str(folder), fresh_token(worker, making), kept_fresh=False)
+    changes = environment(worker, making, str(folder), fetched(worker, making), kept_fresh=False)
     lay_out(changes.folders, contents(changes))
-    if not any(firsts(worker, making)):
+    if not firsts(worker, making).all:
         warn(f"{worker.caller} is granted nothing that is wanted here")
     click.echo(FORMATS[form](changes), nl=False)
 

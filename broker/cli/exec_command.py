@@ -19,7 +19,7 @@ from broker import run_command
 from broker.cli.names import files
 from broker.cli.options import as_option, config_option, configured_socket, socket_option, use_option, without_option
 from broker.cli.words import say, warn
-from broker.cli.worker import TOKEN_VARIABLE, Making, environment, firsts, fresh_token, left, plane_of, program, settle
+from broker.cli.worker import TOKEN_VARIABLE, Making, environment, fetched, firsts, left, plane_of, program, settle
 from broker.cli.workspace import workspace
 from broker.control_client import Client, UnknownHere, Untrusted, WorkerPlane, candidates
 from broker.errors import BrokerError, NoDaemon
@@ -72,7 +72,7 @@ def command(inherited: Inherited, /, cmd: tuple[str, ...], explicit: str | None,
     with workspace() as space, _engaged(space.folder, making, explicit, config) as engaged:
         worker = engaged.hold.worker
         settle(engaged.client, worker, making)
-        changes = environment(worker, making, space.folder, fresh_token(worker, making), kept_fresh=True)
+        changes = environment(worker, making, space.folder, fetched(worker, making), kept_fresh=True)
         lay_out(changes.folders, contents(changes))
         whole = applied(changes, unwrapped(os.environ))
         for warning in warnings(whole, whole.get("HOME", "")):

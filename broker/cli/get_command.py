@@ -10,7 +10,7 @@ import click
 
 from broker.cli.options import credential_argument, daemon, socket_option
 from broker.cli.words import warn
-from broker.cli.worker import TOKEN_VARIABLE, left, told_of
+from broker.cli.worker import EXPIRY, TOKEN_VARIABLE, left, told_of
 from broker.control_client import as_worker
 from broker.errors import BrokerError, NoDaemon
 from broker.files import FreshFile, next_look
@@ -77,7 +77,7 @@ def rendered(lease: dict[str, str], form: str) -> str:
         case "token":
             return _of(lease, TOKEN_VARIABLE, "access token")
         case "env":
-            variables = tuple((name, value) for name, value in lease.items() if name.isupper())
+            variables = tuple((name, value) for name, value in lease.items() if name != EXPIRY)
             return to_shell(Environment(set=variables)).rstrip("\n")
     return json.dumps(lease, indent=2)
 
@@ -88,7 +88,7 @@ def _process_credentials(lease: dict[str, str]) -> dict[str, object]:
         "Version": 1,
         "AccessKeyId": _of(lease, "AWS_ACCESS_KEY_ID", "AWS keys"),
         "SecretAccessKey": lease["AWS_SECRET_ACCESS_KEY"],
-        "Expiration": lease["expires_at"],
+        "Expiration": lease[EXPIRY],
     }
     token = lease.get("AWS_SESSION_TOKEN")
     return keys | ({"SessionToken": token} if token else {})

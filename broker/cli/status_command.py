@@ -7,7 +7,7 @@ import msgspec
 
 from broker import control_api as api
 from broker.cli.options import daemon, json_option, socket_option
-from broker.cli.tables import span, table
+from broker.cli.tables import LASTING, span, table
 
 PAUSE = 2.0
 
@@ -26,6 +26,8 @@ def command(as_json: bool, watch: bool, explicit: str | None) -> None:
       failing  nothing is held, tried again in NEXT IN
       denied   nothing is held, upstream said no
       cold     nobody has asked for it yet
+
+    What is "not short-lived" is handed out as somebody else made it; its lease ends, the secret itself does not.
     """
     client = daemon(explicit)
     while True:
@@ -53,7 +55,7 @@ def page(status: api.Status) -> str:
                 lease.caller,
                 lease.state,
                 lease.identity,
-                span(lease.left),
+                span(lease.left) if lease.short_lived or lease.left is None else LASTING,
                 _ago(lease.refreshed_at),
                 span(lease.next_refresh_in),
                 str(lease.served),

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+LASTING = "not short-lived"  # where a span would stand
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str | None]]) -> str:
     """Aligned columns, two spaces between; what is None is a dash."""

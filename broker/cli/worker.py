@@ -1,5 +1,6 @@
 """From what the daemon grants to a worker's environment: shared by `exec` and `env`. Thin."""
 
+import contextlib
 import getpass
 import os
 import sys
@@ -11,26 +12,30 @@ import click
 import msgspec
 
 from broker import control_api as api
+from broker import worker_env
 from broker.cli.words import say, warn
 from broker.config.shape import Address
 from broker.control_client import Client, WorkerPlane
 from broker.errors import BrokerError, IdentityMissing
-from broker.model import Kind
+from broker.model import VALUES, Kind, Settings, Variables
 from broker.secret import Secret
 from broker.worker_env import (
     AwsGrant,
     Environment,
     GoogleGrant,
     Plane,
-    Settings,
+    VariablesGrant,
     Worker,
     profile_settings,
     unwrapped,
     worker_environment,
 )
 
-CLOUDS = {"aws": Kind.AWS, "gcp": Kind.GOOGLE}
+CLOUDS = {"aws": Kind.AWS, "gcp": Kind.GOOGLE, "alipan": Kind.ALIPAN, "env": Kind.ENV}
+# Held by no SDK that asks: these go into the environment itself.
+OF_VARIABLES = frozenset(str(kind) for kind, value in VALUES.items() if value is Variables)
 TOKEN_VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+EXPIRY = "expires_at"  # stands beside the variables of a lease
 NEEDS_CODE, CODE_REFUSED = "MfaRequired", "MfaRefused"
 CHANCES = 3  # to type a code, as `sudo` gives for a password
 
@@ -55,16 +60,31 @@ class Making(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Firsts(NamedTuple):
-    """The credentials that dialects serve which cannot name one, by cloud; None where there is none."""
+    """The credentials that a worker starts with; of AWS and Google the ones that plain SDKs get."""
 
     aws: api.Granted | None
     google: api.Granted | None
+    variables: tuple[api.Granted, ...] = ()
+
+    @property
+    def all(self) -> tuple[api.Granted, ...]:
+        """Each of them."""
+        return tuple(one for one in (self.aws, self.google, *self.variables) if one)
+
+
+class Fetched(NamedTuple):
+    """The secrets of now that stand in a worker's environment itself."""
+
+    token: Secret | None = None
+    variables: tuple[VariablesGrant, ...] = ()
 
 
 def firsts(worker: api.Worker, making: Making) -> Firsts:
-    """The first of each kind that is wanted."""
-    found = {one.kind: one for one in worker.granted if one.first and Kind(one.kind) not in making.without}
-    return Firsts(found.get(Kind.AWS), found.get(Kind.GOOGLE))
+    """The first of each kind that is wanted; of private-env every one, since each has names of its own."""
+    wanted = [one for one in worker.granted if Kind(one.kind) not in making.without]
+    found = {one.kind: one for one in wanted if one.first}
+    variables = (one for one in wanted if one.kind in OF_VARIABLES and (one.first or one.kind == Kind.ENV))
+    return Firsts(found.get(Kind.AWS), found.get(Kind.GOOGLE), tuple(variables))
 
 
 def settle(client: Client, worker: api.Worker, making: Making) -> None:
@@ -72,7 +92,7 @@ def settle(client: Client, worker: api.Worker, making: Making) -> None:
 
     What cannot be minted is told; the error is raised only where nothing at all can.
     """
-    wanted = [one.name for one in firsts(worker, making) if one is not None]
+    wanted = [one.name for one in firsts(worker, making).all]
     if not wanted:
         warn(f"{worker.caller} is granted nothing that is wanted here")
     failed = []
@@ -134,9 +154,7 @@ def told_of(name: str, error: BrokerError) -> BrokerError:
     return error
 
 
-def environment(
-    worker: api.Worker, making: Making, folder: str, token: Secret | None, *, kept_fresh: bool
-) -> Environment:
+def environment(worker: api.Worker, making: Making, folder: str, fetched: Fetched, *, kept_fresh: bool) -> Environment:
     """What to change in this process's environment; `kept_fresh` where somebody renews the token file."""
     first = firsts(worker, making)
     plane = Plane(
@@ -156,13 +174,36 @@ def environment(
         google = GoogleGrant(
             project=first.google.project,
             quota_project=first.google.quota_project,
-            access_token=token,
+            access_token=fetched.token,
             token_in_file=kept_fresh,
             token_in_variable=not making.no_token_env,
         )
     home = str(Path(folder, "home")) if making.private_home else None
-    made = Worker(plane=plane, aws=aws, google=google, without=making.without, private_home=home)
-    return worker_environment(made, os.environ)
+    made = Worker(
+        plane=plane,
+        aws=aws,
+        google=google,
+        variables=fetched.variables,
+        settings=settings(first),
+        without=making.without,
+        private_home=home,
+    )
+    changes = worker_environment(made, os.environ)
+    _tell_left_out(fetched.variables, changes)
+    return changes
+
+
+def settings(first: Firsts) -> Settings:
+    """The plain variables of the clouds: where two name one, the first decides."""
+    clouds = (one for one in (first.google, first.aws) if one)
+    return tuple(dict(pair for one in clouds for pair in one.settings).items())
+
+
+def _tell_left_out(variables: tuple[VariablesGrant, ...], changes: Environment) -> None:
+    given = dict(changes.set)
+    for grant in variables:
+        if any(given.get(name) is not value for name, value in grant.values):
+            warn(f"{grant.name} is left out: another credential has variables of it; choose with --use or --without")
 
 
 def plane_of(worker: api.Worker) -> WorkerPlane:
@@ -170,23 +211,29 @@ def plane_of(worker: api.Worker) -> WorkerPlane:
     return WorkerPlane(worker.host, worker.port, Secret(worker.header_token))
 
 
-def fresh_token(worker: api.Worker, making: Making) -> Secret | None:
-    """The Google token held now, if there is one."""
-    google = firsts(worker, making).google
-    if google is None:
-        return None
-    try:
-        return Secret(plane_of(worker).lease(google.name, 0)[TOKEN_VARIABLE])
-    except BrokerError:
-        return None  # told by `settle`
+def fetched(worker: api.Worker, making: Making) -> Fetched:
+    """What is held now of the credentials that a worker starts with; what is not is told by `settle`."""
+    plane, first = plane_of(worker), firsts(worker, making)
+    token, variables = None, []
+    if first.google:
+        with contextlib.suppress(BrokerError):
+            token = Secret(plane.lease(first.google.name, 0)[TOKEN_VARIABLE])
+    for one in first.variables:
+        with contextlib.suppress(BrokerError):
+            lease = plane.lease(one.name, 0)
+            plain = dict(one.settings)
+            values = ((name, Secret(value)) for name, value in lease.items() if name not in plain and name != EXPIRY)
+            grant = VariablesGrant(name=one.name, kind=one.kind, values=tuple(values), settings=one.settings)
+            variables.append(grant)
+    return Fetched(token, tuple(variables))
 
 
 def left(lease: dict[str, str]) -> float:
     """Seconds of life left in a lease as the daemon gives it."""
-    return (datetime.fromisoformat(lease["expires_at"]) - datetime.now(UTC)).total_seconds()
+    return (datetime.fromisoformat(lease[EXPIRY]) - datetime.now(UTC)).total_seconds()
 
 
-def own_settings(profile: str | None) -> Settings:
+def own_settings(profile: str | None) -> worker_env.Settings:
     """The non-secret settings of the user's own AWS profile."""
     environ = unwrapped(os.environ)
     path = Path(environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
@@ -194,7 +241,7 @@ def own_settings(profile: str | None) -> Settings:
     try:
         return profile_settings(path.read_text(encoding="utf-8", errors="replace"), chosen)
     except OSError:
-        return Settings()
+        return worker_env.Settings()
 
 
 def program() -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from broker.config import fields, templates
+from broker.config import fields, references, templates
+from broker.config.settings import read_settings
 from broker.config.shape import Credential
 from broker.config.table import Table, did_you_mean
 from broker.model import Spec
@@ -16,7 +17,7 @@ from broker.sources import Source
 
 NAME = re.compile(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,63}")  # a path that begins with a dot is refused
 NAME_RULE = "a name has 1 to 64 letters, digits, dots, underscores, at signs or hyphens, and no dot first"
-COMMON = ("warm", "required", "on_denied", "share_identity")  # and `source`, `from`
+COMMON = ("warm", "required", "on_denied", "share_identity")  # and `source`, `from`, `env`
 TYPES = {field.name: field.type for field in msgspec.structs.fields(Credential)}
 
 
@@ -38,12 +39,13 @@ def read_credential(name: str, table: Table, sources: Mapping[str, Source]) -> E
     source = _source(table, sources)
     base = table.take("from", str)
     common = {key: value for key in COMMON if (value := table.take(key, TYPES[key])) is not None}
+    env = read_settings(table.below("env")) if "env" in table else ()
     credential = None
     if source:  # without one nothing is known about the other keys
         spec = _spec(table, source.spec)
         table.close()
         if spec and table.mistakes == before:
-            credential = Credential(name=name, source=source.name, spec=spec, base=base, **common)
+            credential = Credential(name=name, source=source.name, spec=spec, base=base, env=env, **common)
     return Entry(table, source, base, common.get("share_identity") is True, credential)
 
 
@@ -86,7 +88,7 @@ def _fields(type_: type[Spec]) -> tuple[msgspec.structs.FieldInfo, ...]:
 def _templated(table: Table, key: str, type_: Any) -> Any:
     before = table.mistakes
     is_path = fields.is_path(inspect.type_info(type_))
-    value = table.take_path(key, type_) if is_path else table.take(key, type_)
+    value = table.take_path(key, type_) if is_path else references.absolute(table.take(key, type_), table, key)
     if table.mistakes == before:
         for steps, fault in templates.faults(table.content[key]):
             table.note(fault, key, *steps)

@@ -13,6 +13,7 @@ from msgspec import inspect
 
 from broker.config import durations
 from broker.config.leaves import Steps, unusable
+from broker.model import Reference
 
 _WAY = re.compile(r"at `(?:key in )?\$((?:\[\d+\]|\.\w+|\[\.\.\.\])*)`$")
 # What people need not read of a pattern: its anchors, and that a template may stand in it too.
@@ -117,6 +118,12 @@ def _span(least: int | None, most: int | None, show: Callable[[int], str], befor
     return f"{before}{show(least)} to {show(most)}{after}"
 
 
+def _table(info: inspect.StructType) -> str:
+    if info.cls is Reference:
+        return '{ file = "/path" } or { env = "NAME" }, where a minter reads it: no secret stands in this file'
+    return f"a table of {', '.join(field.encode_name for field in info.fields)}"
+
+
 def _steps(message: str) -> Steps:
     found = _WAY.search(message)
     return tuple(int(item) if item else name for item, name in _STEP.findall(found[1])) if found else ()
@@ -133,6 +140,6 @@ _WORDS: dict[type[inspect.Type], Callable[[Any], str]] = {
     inspect.VarTupleType: _list,
     inspect.ListType: _list,
     inspect.DictType: lambda info: f"a table{_length(info, ' keys')}",
-    inspect.StructType: lambda info: f"a table of {', '.join(field.encode_name for field in info.fields)}",
+    inspect.StructType: _table,
     inspect.AnyType: lambda _: "anything",
 }

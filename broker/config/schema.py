@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from broker import variables
 from broker.config import callers, daemon, durations, fields
 from broker.config.credentials import COMMON, NAME, TYPES
 from broker.config.shape import DaemonSettings, Limits
@@ -23,6 +24,11 @@ _TEXT = {"type": "string", "minLength": 1}
 _TEXTS = {"type": "array", "items": _TEXT}
 _FLAG = {"type": "boolean"}
 _ADDRESS = {"type": "string", "pattern": f"^(?:{daemon.ADDRESS.pattern})$"}
+_ENV = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^{variables.NAME.pattern}$"},
+    "additionalProperties": {"type": "string"},
+}
 _COUNT = {"type": "integer", "minimum": 1}
 _LOG_LEVEL = next(field.type for field in msgspec.structs.fields(DaemonSettings) if field.name == "log_level")
 
@@ -102,7 +108,7 @@ def _specs(table: Mapping[str, Source]) -> dict[str, Any]:
         referred.pop(title, None)
         base = {"from": _TEXT} if source.base else {}
         own = {**spec["properties"], **_durations(source.spec)}
-        properties = {"source": {"const": name}, **common, **base, **own}
+        properties = {"source": {"const": name}, **common, "env": _ENV, **base, **own}
         found[name] = {**spec, **_object(properties, "source", *spec["required"])}
     return {name: _without_null(content) for name, content in {**referred, **found}.items()}
 

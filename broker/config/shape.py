@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from broker.model import Spec
+from broker.model import Settings, Spec
 
 # The only addresses beside loopback that AWS's SDKs send a token to without TLS and that pods can reach.
 POD_HOSTS = frozenset({"169.254.170.23", "fd00:ec2::23"})
@@ -81,6 +81,12 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     required: bool | None = None
     on_denied: Literal["evict", "keep"] = "evict"
     share_identity: bool = False
+    env: Settings = ()  # plain variables that travel with it
+
+    @property
+    def settings(self) -> Settings:
+        """What belongs into a worker's environment beside the secret; `env` has the last word."""
+        return tuple(dict((*self.spec.settings(), *self.env)).items())
 
 
 class Pods(msgspec.Struct, frozen=True):

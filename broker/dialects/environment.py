@@ -4,8 +4,8 @@ For programs that read their credentials from the environment once, at their sta
 """
 
 from broker.dialects.refusal import plain
-from broker.errors import BrokerError
-from broker.model import AccessToken, AwsKeys, Facts, Lease, Want
+from broker.errors import BrokerError, Refused
+from broker.model import AccessToken, AwsKeys, Facts, Lease, Variables, Want
 from broker.wire import Reply, Request, json_body, timestamp
 
 NAME = "env"
@@ -32,15 +32,20 @@ def refuse(error: BrokerError, request_id: str) -> Reply:
 
 
 def variables(lease: Lease) -> dict[str, str]:
-    """The environment variables that clients of the lease's kind read; what is not known is left out."""
+    """The environment variables that clients of the lease's kind read, and those that travel with it.
+
+    What is not known is left out. Raises Refused for a lease that is none of variables.
+    """
     match lease.value:
         case AwsKeys() as keys:
             known = _aws(keys, lease.facts)
         case AccessToken() as token:
             known = _google(token, lease.facts)
+        case Variables() as secrets:
+            known = {name: secret.open() for name, secret in secrets.values}
         case _:
-            raise TypeError("an ID token is not a credential of its own")
-    return {name: value for name, value in known.items() if value}
+            raise Refused(404, "NotFound", "this credential has no variables; docs/stores.md says how it is used")
+    return {name: value for name, value in known.items() if value} | dict(lease.settings)
 
 
 def _aws(keys: AwsKeys, facts: Facts) -> dict[str, str | None]:

@@ -7,19 +7,16 @@ be judged here, only that there is one where one belongs: the daemon holds it an
 
 import re
 
-import msgspec
-
 from broker.config.shape import CallerEntry
 from broker.errors import BrokerError, Unreachable
 from broker.minter.frames import Call, Examine, Question
-from broker.model import AccessToken, AwsKeys, CallerFacts, Given, Kind, Value
+from broker.model import VALUES, CallerFacts, Given
 from broker.plan import Book, Rendered
 
 QUESTIONS = ("mint", "who")  # `who` shows no more than its lease does; `find` is for zero configuration
 LARGEST_UID = 2**32 - 2
 LONGEST_USER = 256
 _UID = re.compile(r"0|[1-9][0-9]{0,9}")
-_VALUES: dict[Kind, type[Value]] = {Kind.AWS: AwsKeys, Kind.GOOGLE: AccessToken}
 
 
 class NotAdmitted(Unreachable):
@@ -87,5 +84,5 @@ def _check_given(rendered: Rendered, given: Given) -> None:
     if rendered.base is None:
         if given.base is not None:
             raise NotAdmitted("base", "the daemon gave a lease to mint from, and none is configured")
-    elif not isinstance(given.base, _VALUES.get(rendered.base.spec.kind, msgspec.Struct)):
+    elif not isinstance(given.base, VALUES[rendered.base.spec.kind]):
         raise NotAdmitted("base", "a chained credential needs the held lease of its base, and the daemon gave none")

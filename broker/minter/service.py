@@ -20,7 +20,7 @@ from collections.abc import Mapping, MutableMapping  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from broker.audit import Audit, ToLog  # noqa: E402
-from broker.config import find  # noqa: E402
+from broker.config import find, references  # noqa: E402
 from broker.config.callers import uid_of  # noqa: E402
 from broker.errors import BrokerError, Malformed  # noqa: E402
 from broker.events import AskRefused  # noqa: E402
@@ -148,7 +148,9 @@ class Window:
     def _settle(self, book: Book) -> None:
         """The same environment as a child's: nothing in it changes what runs, or leads back to our own listeners."""
         own = [(address.host, address.port) for address in book.config.daemon.listen]
-        settled = minter_environment(self._identity, self._around, own)
+        named = references.variables(book.config.credentials)
+        identity = {**self._identity} | {name: self._around[name] for name in named if name in self._around}
+        settled = minter_environment(identity, self._around, own)
         os.environ.clear()
         os.environ.update(settled)
         self._settled = book

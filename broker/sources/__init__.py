@@ -4,9 +4,11 @@ Specs are plain data and may be imported anywhere. Mint functions import their c
 in a minter process.
 """
 
-from broker.sources import aws, google
+from broker.sources import alipan, aws, google, private_env, s3_static
 from broker.sources.source import Source
 
-TABLE: dict[str, Source] = {source.name: source for source in (*aws.SOURCES, *google.SOURCES)}
+_FAMILIES = (aws, google, s3_static, alipan, private_env)
+
+TABLE: dict[str, Source] = {source.name: source for family in _FAMILIES for source in family.SOURCES}
 
 __all__ = ["TABLE", "Source"]

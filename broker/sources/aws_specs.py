@@ -17,6 +17,8 @@ _END = r"$(?!\n)"  # Python's $ alone lets a last newline through
 _NAME = rf"^(?:[A-Za-z0-9_+=,.@-]|{_ONE})+{_END}"
 _LONGEST_POLICY = 2048
 _HOUR = 3600
+LONGEST_ROLE = 12 * _HOUR  # at AWS
+LONGEST_ELSEWHERE = 7 * 24 * _HOUR  # MinIO
 _SECONDS = {"unit": "seconds"}  # the configuration may say "45m"
 
 Region = Annotated[str, Meta(pattern=rf"^[a-z0-9-]{{2,63}}{_END}")]
@@ -32,7 +34,12 @@ TagKey = Annotated[str, Meta(min_length=1, max_length=128)]
 TagValue = Annotated[str, Meta(max_length=256)]
 RoleDuration = Annotated[
     int,
-    Meta(ge=900, le=12 * _HOUR, extra=_SECONDS, description="seconds, or like 45m; from a role session 1h at most"),
+    Meta(
+        ge=900,
+        le=LONGEST_ELSEWHERE,
+        extra=_SECONDS,
+        description="seconds, or like 45m; at AWS 12h at most, from a role session 1h; MinIO gives up to 7d",
+    ),
 ]
 UserDuration = Annotated[int, Meta(ge=900, le=36 * _HOUR, extra=_SECONDS, description="seconds, or like 12h")]
 Profile = Annotated[str | None, Meta(description="a profile of ~/.aws/config instead of what boto3 would find")]
@@ -118,6 +125,7 @@ class AssumeRole(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=T
         strangers = [key for key in self.transitive_tags if key not in self.tags]
         return (
             *super().mistakes(),
+            *_too_long_for_aws(self),
             *(("transitive_tags", "names a tag that is not among `tags`") for _ in strangers[:1]),
         )
 
@@ -132,6 +140,10 @@ class WebIdentity(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=
     session_name: Annotated[SessionName, Meta(description="as CloudTrail shows it")] = "{hostname}-{caller}"
     duration: RoleDuration = _HOUR
 
+    def mistakes(self) -> tuple[tuple[str, str], ...]:
+        """A duration that AWS would refuse."""
+        return (*super().mistakes(), *_too_long_for_aws(self))
+
 
 class Federation(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`aws-federation`: GetFederationToken, with an IAM user's long-term keys; without a policy it may do nothing."""
@@ -140,6 +152,13 @@ class Federation(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=T
     duration: UserDuration = _HOUR
     tags: Tags = {}  # noqa: RUF012 - msgspec copies a default that is empty
     profile: Profile = None
+
+
+def _too_long_for_aws(spec: "AssumeRole | WebIdentity") -> tuple[tuple[str, str], ...]:
+    """Only the STS of another store gives a role's session more than half a day."""
+    if spec.endpoint_url is not None or spec.duration <= LONGEST_ROLE:
+        return ()
+    return (("duration", "is 12h at most at AWS; another store's STS, named by endpoint_url, may give more"),)
 
 
 def _is_private(url: str) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 LONGEST_ANSWER = 1 << 20  # bytes; a true one has a few thousand
-LONGEST_LIFETIME = 7 * 24 * 3600.0  # STS gives 36 h at most, the STS of some stores a week
+LONGEST_LIFETIME = 7 * 24 * 3600.0 + 60.0  # STS gives 36 h at most, MinIO's a week; its Date has whole seconds
 _PRINTABLE = re.compile(r"[!-~]+")
 _ARN = re.compile(r"arn:[\w-]+:(?:sts|iam)::(?P<account>\d{12})?:[\w+=,.@:/-]{1,1024}", re.ASCII)
 

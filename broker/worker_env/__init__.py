@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from broker import model
 from broker.model import Kind
 from broker.worker_env.aws import AwsGrant, aws_environment
 from broker.worker_env.environment import Environment, Plane, applied, contents, joined
@@ -16,6 +17,7 @@ from broker.worker_env.google import GoogleGrant, google_environment, token_file
 from broker.worker_env.outer import WORKER, WORKER_TOKEN_FILE, remembered, unwrapped
 from broker.worker_env.profile import Settings, profile_settings
 from broker.worker_env.shadows import warnings
+from broker.worker_env.variables import VariablesGrant, fitting, variables_environment
 
 __all__ = [
     "AwsGrant",
@@ -23,6 +25,7 @@ __all__ = [
     "GoogleGrant",
     "Plane",
     "Settings",
+    "VariablesGrant",
     "Worker",
     "applied",
     "contents",
@@ -37,12 +40,16 @@ __all__ = [
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a worker's environment depends on, but for the environment that it changes.
 
+    `variables` are secrets that clients read from the environment itself; `settings` what travels with the clouds, and
+    comes before what travels with those.
     `without` are the clouds that `--without` names; `private_home` is the folder of `--private-home`.
     """
 
     plane: Plane
     aws: AwsGrant | None = None
     google: GoogleGrant | None = None
+    variables: tuple[VariablesGrant, ...] = ()
+    settings: model.Settings = ()
     without: frozenset[Kind] = frozenset()
     private_home: str | None = None
 
@@ -55,8 +62,12 @@ def worker_environment(worker: Worker, environ: Mapping[str, str]) -> Environmen
         clouds.append(aws_environment(worker.plane, worker.aws))
     if worker.google is not None and Kind.GOOGLE not in worker.without:
         clouds.append(google_environment(worker.plane, worker.google))
-    common = _common(worker)
-    return joined(common, *clouds, _no_proxy(worker, environ), remembered(environ, common, *clouds))
+    common, no_proxy = _common(worker), _no_proxy(worker, environ)
+    # Neither secrets nor settings are remembered: a broker within this one leaves them as they are.
+    fit = tuple(fitting(worker.variables, (common, no_proxy, *clouds)))
+    settings = (Environment(set=one) for one in reversed((worker.settings, *(grant.settings for grant in fit))))
+    variables = (variables_environment(one) for one in fit)
+    return joined(common, *clouds, *settings, *variables, no_proxy, remembered(environ, common, *clouds))
 
 
 def _common(worker: Worker) -> Environment:

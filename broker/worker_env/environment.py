@@ -55,10 +55,11 @@ class Plane(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def joined(*parts: Environment) -> Environment:
-    """One environment of several."""
+    """One environment of several: where two set a variable the later one does, and what is set is not unset."""
+    variables = {name: value for part in parts for name, value in part.set}
     return Environment(
-        set=tuple(pair for part in parts for pair in part.set),
-        unset=tuple(name for part in parts for name in part.unset),
+        set=tuple(variables.items()),
+        unset=tuple(dict.fromkeys(name for part in parts for name in part.unset if name not in variables)),
         folders=tuple(dict.fromkeys(folder for part in parts for folder in part.folders)),
         files=tuple(file for part in parts for file in part.files),
     )

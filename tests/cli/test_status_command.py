@@ -62,6 +62,12 @@ class TestPage:
         """Such as an expiry that nobody told."""
         assert page(with_lease(note="its expiry is not known")).endswith("train: its expiry is not known")
 
+    def test_what_is_not_short_lived_says_so_where_its_end_would_stand(self):
+        """That end is of the lease alone."""
+        row = next(line for line in page(with_lease(short_lived=False)).splitlines() if line.startswith("train"))
+
+        assert "  not short-lived  " in row
+
     def test_whether_it_is_ready_is_seen_at_once(self):
         """In the first line."""
         assert "NOT READY" in page(msgspec.structs.replace(STATUS, ready=False)).splitlines()[0]

@@ -10,7 +10,18 @@ import pytest
 
 from broker import control_api as api
 from broker.cli import worker
-from broker.cli.worker import Making, ask_mfa_code, environment, firsts, mint, own_settings, program, told_of
+from broker.cli.worker import (
+    Fetched,
+    Firsts,
+    Making,
+    ask_mfa_code,
+    environment,
+    firsts,
+    mint,
+    own_settings,
+    program,
+    told_of,
+)
 from broker.errors import BrokerError, IdentityMissing
 from broker.model import Kind
 from broker.secret import Secret
@@ -60,18 +71,18 @@ class TestMaking:
 
     def test_a_cloud_that_is_none_is_wrong_usage(self):
         """With those that are."""
-        with pytest.raises(click.BadParameter, match="'azure' is not a cloud: aws, gcp"):
-            Making.from_options(use=None, without="azure")
+        with pytest.raises(click.BadParameter, match="'moon' is not a cloud: aws, gcp, alipan, env"):
+            Making.from_options(use=None, without="moon")
 
 
 class TestFirsts:
     def test_each_cloud_has_one(self):
         """What SDKs get that cannot name another."""
-        assert firsts(WORKER, Making()) == (TRAIN, DATA)
+        assert firsts(WORKER, Making()) == Firsts(TRAIN, DATA)
 
     def test_a_cloud_that_is_left_alone_has_none(self):
         """The machine's own role takes over there."""
-        assert firsts(WORKER, Making(without=frozenset({Kind.AWS}))) == (None, DATA)
+        assert firsts(WORKER, Making(without=frozenset({Kind.AWS}))) == Firsts(None, DATA)
 
 
 class TestEnvironment:
@@ -88,7 +99,7 @@ class TestEnvironment:
 
     def test_it_is_made_of_what_is_granted(self):
         """The first of each cloud, and a profile for each AWS credential."""
-        made = environment(WORKER, Making(), "/run/x", Secret("ya29"), kept_fresh=True)
+        made = environment(WORKER, Making(), "/run/x", Fetched(Secret("ya29")), kept_fresh=True)
         variables, files = applied(made, {}), dict(contents(made))
 
         assert variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == "http://127.0.0.1:9911/aws/train"
@@ -97,7 +108,7 @@ class TestEnvironment:
 
     def test_nobody_keeps_a_file_fresh_where_env_made_it(self):
         """The variable has the token of now."""
-        made = applied(environment(WORKER, Making(), "/run/x", Secret("ya29"), kept_fresh=False), {})
+        made = applied(environment(WORKER, Making(), "/run/x", Fetched(Secret("ya29")), kept_fresh=False), {})
 
         assert ("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE" in made, made["CLOUDSDK_AUTH_ACCESS_TOKEN"]) == (False, "ya29")
 

@@ -41,7 +41,7 @@ class TestSchema:
 
         for name, source in sources.TABLE.items():
             keys = {field.encode_name for field in msgspec.structs.fields(source.spec)}
-            assert keys | {"source", "warm", "required", "on_denied", "share_identity"} <= {
+            assert keys | {"source", "warm", "required", "on_denied", "share_identity", "env"} <= {
                 *definitions[name]["properties"]
             }
             assert ("from" in definitions[name]["properties"]) == (source.base is not None)
@@ -62,6 +62,7 @@ class TestSchema:
             "[daemon.kubernetes]\napi_server = 'https://10.0.0.1:6443'\nca_file = '/ca.crt'",
             "[daemon]\nlisten = ['127.0.0.1:1', '[::1]:2']\nlog_level = 'debug'\nlimits = { connections = 1 }",
             "[daemon]\nimds = true",
+            f"{HEAD}env = {{ S3_CANNED_ACL = 'private' }}",
         ],
     )
     def test_accepts_what_the_reader_accepts(self, text: str):
@@ -92,6 +93,8 @@ class TestSchema:
             "[callers.a]\nkubernetes = { namespace = 'A', service_account = 'b', audience = 'c' }",
             "[daemon.kubernetes]\napi_server = 'http://10.0.0.1:6443'",
             "[callers.a]\nany = [{}]",
+            f"{HEAD}env = {{ X = 1 }}",
+            f"{HEAD}env = {{ '1X' = 'a' }}",
         ],
     )
     def test_refuses_what_the_reader_refuses(self, text: str):

@@ -1,10 +1,12 @@
 """A lease as environment variables."""
 
+import msgspec
 import pytest
 
 from broker.dialects import environment
 from broker.errors import Refused
-from broker.model import Facts, Want
+from broker.model import Facts, Variables, Want
+from broker.secret import Secret
 from tests.dialects.leases import EXPIRES_TEXT, REQUEST_ID, a_lease, a_request, access_token, decoded, id_token, keys
 
 AWS = {"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret/key+", "AWS_SESSION_TOKEN": "session"}
@@ -52,8 +54,28 @@ class TestVariables:
 
     def test_an_id_token_has_none(self):
         """It is for one audience and no credential of its own."""
-        with pytest.raises(TypeError):
+        with pytest.raises(Refused, match="has no variables"):
             environment.variables(a_lease(id_token()))
+
+    def test_secrets_of_any_kind_stand_under_their_names(self):
+        """As `private-env` gives them."""
+        lease = a_lease(Variables((("WANDB_API_KEY", Secret("w")), ("hf_token", Secret("h")))))
+
+        assert environment.variables(lease) == {"WANDB_API_KEY": "w", "hf_token": "h"}
+
+    def test_what_travels_with_a_lease_has_the_last_word(self):
+        """A user may know the region better than the source does."""
+        lease = msgspec.structs.replace(
+            a_lease(keys(), Facts(region="eu-west-1")), settings=(("AWS_REGION", "us-east-1"), ("S3_CANNED_ACL", "x"))
+        )
+
+        found = environment.variables(lease)
+
+        assert (found["AWS_REGION"], found["AWS_DEFAULT_REGION"], found["S3_CANNED_ACL"]) == (
+            "us-east-1",
+            "eu-west-1",
+            "x",
+        )
 
 
 class TestRender:

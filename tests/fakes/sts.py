@@ -68,10 +68,11 @@ class FakeSts:
         lifetime: float | None = None,
         now: Callable[[], float] = time.time,
         port: int = 0,
+        rules: type[Rules] = Rules,
     ) -> None:
         self.world = world or World()
         self.registry = registry or KeyRegistry(self.world)
-        self.rules = Rules(self.world, self.registry, now, lifetime)
+        self.rules = rules(self.world, self.registry, now, lifetime)
         self.now = now
         self.script: Script | None = None
         self.calls: list[Call] = []
@@ -115,8 +116,8 @@ class FakeSts:
             return Fault(status=refused.status, body=_error(refused.code, message))
 
     def _result(self, call: Call, body: bytes, path: str) -> bytes:
-        if path != "/" or call.form.get("Version") != VERSION or call.action not in Rules.ACTIONS:
-            raise Refused("InvalidAction")
+        if path != "/" or call.form.get("Version") != VERSION or call.action not in self.rules.ACTIONS:
+            raise Refused(self.rules.NO_SUCH_ACTION)
         if not call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             raise Refused("UnknownOperationException")
         key: StsKey | None = None

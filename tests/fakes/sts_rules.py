@@ -38,6 +38,8 @@ class Rules:
         "GetCallerIdentity": "get_caller_identity",
     }
 
+    NO_SUCH_ACTION: ClassVar[str] = "InvalidAction"
+
     def __init__(
         self, world: World, registry: KeyRegistry, now: Callable[[], float], lifetime: float | None = None
     ) -> None:

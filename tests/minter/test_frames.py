@@ -19,7 +19,19 @@ from broker.errors import (
 )
 from broker.minter import frames
 from broker.minter.frames import Brought, Call, Failed, Found
-from broker.model import AccessToken, Ask, AwsKeys, CallerFacts, Facts, Given, Minted
+from broker.model import (
+    AccessToken,
+    Ask,
+    AwsKeys,
+    AzureToken,
+    CallerFacts,
+    DatabricksToken,
+    Facts,
+    Files,
+    Given,
+    Minted,
+    Variables,
+)
 from broker.plan import Unrenderable
 from broker.secret import Secret
 from tests.made import a_minted, a_token, an_id_token, keys
@@ -38,6 +50,10 @@ ANSWERS: list[frames.Answer] = [
     Brought(a_minted(keys(), facts=Facts(arn="arn", handed_on=True), skew=-2.5)),
     Brought(a_minted(a_token()), Facts(email="e")),
     Brought(a_minted(an_id_token())),
+    Brought(a_minted(AzureToken(Secret("t"), "https://storage.azure.com"))),
+    Brought(a_minted(DatabricksToken(Secret("t"), "https://dbc.example"))),
+    Brought(a_minted(Variables((("A", Secret("a")), ("B", Secret("b")))), again=300.0)),
+    Brought(a_minted(Files((("rpst", Secret("a")), ("key.pem", Secret("b")))))),
 ]
 answers: st.SearchStrategy[frames.Answer] = st.sampled_from(ANSWERS)
 SECRET = "TOP-SECRET"  # in frames that cannot be read

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from broker.errors import Denied, MintError, Throttled, Unreachable
-from broker.model import AwsKeys, Given, Kind, Minted, Value
+from broker.model import AccessToken, AwsKeys, Given, Kind, Minted, Value
 from broker.plan import Rendered
 from tests.made import a_token, keys
 from tests.simulator.world import World
@@ -128,4 +128,7 @@ def _trouble(weather: Weather) -> MintError | None:
 
 def _public(value: Value) -> str:
     """What tells one credential from another without opening a secret; a token has no public part but its whole."""
-    return value.access_key_id if isinstance(value, AwsKeys) else value.token.open()
+    if isinstance(value, AwsKeys):
+        return value.access_key_id
+    assert isinstance(value, AccessToken)
+    return value.token.open()

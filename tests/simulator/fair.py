@@ -30,7 +30,7 @@ def days(broker: type[Ours] | type[Peer], life: float, count: float, seed: int) 
     world = World()
 
     async def main(_: object) -> Days:
-        luck = random.Random(seed)  # noqa: S311 - luck, not a secret
+        luck = random.Random(seed)
         cloud = Cloud(world, {"train": life})
         server = broker(world, cloud, luck)
         await server.start()

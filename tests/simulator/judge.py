@@ -103,5 +103,5 @@ class Judge:
         bucket = self._buckets.setdefault(asked.family, _Bucket(asked.now))
         bucket.tokens = min(BURST, bucket.tokens + (asked.now - bucket.at) * RATE) - 1
         bucket.at = asked.now
-        if bucket.tokens < -1e-3:  # noqa: PLR2004 - floating point
+        if bucket.tokens < -1e-3:
             raise Breach(f"{asked.family}: more calls than its budget has")

@@ -49,7 +49,7 @@ class Life:
     """One node, from its first start on. `close` it; everything between may raise Breach."""
 
     def __init__(self, seed: int, parts: Parts = REAL) -> None:
-        luck = random.Random(seed)  # noqa: S311 - luck, not a secret
+        luck = random.Random(seed)
         self.world = World()
         self.cloud = Cloud(self.world, LIVES)
         self.node = Node(self.world, self.cloud, BOOK, lambda: luck.uniform(-1, 1), parts)
@@ -93,7 +93,7 @@ class Life:
         self._upset(by=seconds)
 
     def restart(self) -> None:
-        """kill -9, and start."""
+        """Kill -9, and start."""
         self._do(self.node.kill())
         self.judge.reborn()
         self._do(self.node.start())

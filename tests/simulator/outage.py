@@ -55,7 +55,7 @@ def _lived(run: Run, begins: float) -> _Noticed:
 
     async def main(_: object) -> _Noticed:
         cloud = Cloud(world, {"train": run.life})
-        broker = run.broker(world, cloud, random.Random(run.seed))  # noqa: S311 - luck, not a secret
+        broker = run.broker(world, cloud, random.Random(run.seed))
         await broker.start()
         await asyncio.sleep(FAIR.latency * 2)
         storm = asyncio.get_running_loop().create_task(_storm(world, cloud, run.kind, begins))

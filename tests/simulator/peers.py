@@ -11,11 +11,11 @@ from typing import Protocol
 from broker.errors import BrokerError
 from broker.model import Given
 from broker.plan import Rendered
+from tests.desks import AWS
 from tests.made import a_book, a_caller, a_role
 from tests.simulator.cloud import Birth, Cloud
 from tests.simulator.node import Answer, Node
 from tests.simulator.world import World
-from tests.desks import AWS
 
 HOUR = 3600.0
 PATIENCE = 1.0  # of a worker, for a call upstream

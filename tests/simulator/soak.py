@@ -51,7 +51,7 @@ def soak(lives: int, first: int = 0, parts: Parts = REAL, tell: Callable[[int], 
 
 def one_life(seed: int, tally: Tally, parts: Parts = REAL) -> Lost | None:
     """Acts by the luck of this seed, until its hours are over."""
-    luck = random.Random(seed)  # noqa: S311 - luck, not a secret
+    luck = random.Random(seed)
     life = Life(seed, parts)
     began, acts = life.world.truth(), []
     try:

@@ -46,7 +46,7 @@ class TestLimits:
             (AssumeRole, {"role_arn": "train"}),
             (AssumeRole, {"role_arn": "arn:aws:iam::123456789012:user/train"}),
             (AssumeRole, {"role_arn": "arn:aws:iam::123456789012:role/{nobody}"}),
-            (AssumeRole, {**ROLE, "duration": 43_201}),
+            (AssumeRole, {**ROLE, "duration": 604_801}),
             (AssumeRole, {**ROLE, "session_name": "a"}),
             (AssumeRole, {**ROLE, "session_name": "two words"}),
             (AssumeRole, {**ROLE, "session_name": "naïve"}),
@@ -72,7 +72,7 @@ class TestLimits:
 
 
 class TestMistakes:
-    def fields(self, spec: Session | AssumeRole) -> list[str]:
+    def fields(self, spec: Session | AssumeRole | WebIdentity) -> list[str]:
         return [field for field, _ in spec.mistakes()]
 
     def test_a_transitive_tag_must_be_a_tag(self):
@@ -80,6 +80,14 @@ class TestMistakes:
         spec = AssumeRole(**ROLE, tags={"a": "1"}, transitive_tags=("a", "b"))
 
         assert self.fields(spec) == ["transitive_tags"]
+
+    @pytest.mark.parametrize(
+        "spec", [AssumeRole(**ROLE, duration=43_201), WebIdentity(**ROLE, token_file="/t", duration=43_201)]
+    )
+    def test_more_than_half_a_day_is_for_the_sts_of_other_stores(self, spec: AssumeRole | WebIdentity):
+        """AWS would refuse the call."""
+        assert self.fields(spec) == ["duration"]
+        assert self.fields(msgspec.structs.replace(spec, endpoint_url="https://minio.example")) == []
 
     def test_a_policy_that_is_too_long(self):
         """Counted as it is sent."""

@@ -1,9 +1,12 @@
 """The whole environment of a worker, against the table of the contract."""
 
+import msgspec
 import pytest
 
 from broker.model import Kind
-from broker.worker_env import Worker, applied, worker_environment
+from broker.secret import Secret
+from broker.variables import FREE, SET, UNSET
+from broker.worker_env import VariablesGrant, Worker, applied, worker_environment
 from tests.worker_env.workers import ACCESS, AWS, FOLDER, GOOGLE, HEADER, PATH, PLANE, WORKER, files, variables
 
 HOST = f"127.0.0.1:9911/w/{PATH}"
@@ -154,3 +157,40 @@ class TestPrivateHome:
     def test_otherwise_home_stays(self):
         """Most programs keep their settings there."""
         assert applied(worker_environment(WORKER, {}), {"HOME": "/home/ann"})["HOME"] == "/home/ann"
+
+
+class TestReserved:
+    def test_nothing_that_is_set_or_unset_may_be_configured_otherwise(self):
+        """`broker.variables` knows every name, so that `env = {}` of a credential cannot undo what keeps SDKs in."""
+        alipan = VariablesGrant(name="a", kind=Kind.ALIPAN, values=())
+        every = msgspec.structs.replace(WORKER, variables=(alipan,))
+        names = set(worker_environment(every, {}).names())
+        known = SET | UNSET | FREE | OURS
+
+        assert sorted(names - known) == []
+
+    def test_a_setting_has_the_last_word(self):
+        """Of what the broker only guesses."""
+        worker = msgspec.structs.replace(WORKER, settings=(("AWS_REGION", "mars-1"), ("S3_CANNED_ACL", "private")))
+        made = variables(worker_environment(worker, {}))
+
+        assert (made["AWS_REGION"], made["S3_CANNED_ACL"]) == ("mars-1", "private")
+
+    def test_of_two_that_set_one_the_first_decides(self):
+        """The clouds come before the others."""
+        grants = tuple(
+            VariablesGrant(name=name, kind=Kind.ENV, values=((name, Secret("x")),), settings=(("S", name), ("T", name)))
+            for name in ("A", "B")
+        )
+        worker = msgspec.structs.replace(WORKER, variables=grants, settings=(("S", "cloud"),))
+        made = variables(worker_environment(worker, {}))
+
+        assert (made["S"], made["T"]) == ("cloud", "A")
+
+    def test_secrets_and_settings_are_not_remembered(self):
+        """What stood in their place may be a secret of the user's."""
+        grant = VariablesGrant(name="a", kind=Kind.ENV, values=(("WANDB_API_KEY", Secret("ours")),))
+        worker = msgspec.structs.replace(WORKER, variables=(grant,), settings=(("S3_CANNED_ACL", "private"),))
+        environ = {"WANDB_API_KEY": "CANARY", "S3_CANNED_ACL": "CANARY"}
+
+        assert "CANARY" not in variables(worker_environment(worker, environ))["CREDBROKER_OUTER"]

@@ -1,0 +1,16 @@
+"""Cloud libraries that not everybody installs: what to say where one is missing."""
+
+import contextlib
+from collections.abc import Iterator
+
+from broker.errors import Denied
+
+
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around the imports of a source that an extra brings. Raises Denied, which names it, where they fail."""
+    try:
+        yield
+    except ModuleNotFoundError:
+        advice = f"this source needs an extra where credbroker is installed: pip install 'credbroker[{name}]'"
+        raise Denied(advice, code="ExtraMissing") from None
