@@ -12,6 +12,8 @@ from broker.events import (
     OlderLease,
     Reloaded,
     RequestDenied,
+    ReviewsFail,
+    ReviewsWork,
     StaleServed,
     TokenIssued,
     TokenRevoked,
@@ -33,6 +35,7 @@ HELD = TokenIssued("t2", "trainer", None, None, 0)
 REVOKED = TokenRevoked("t1", "expired", "trainer", 1000)
 RELOADED = Reloaded("0123456789abcdef")
 BROKEN = Reloaded("0123456789abcdef", error="a.toml:1: is wrong")
+AWAY = ReviewsFail("review", "ConnectionFailed", "it does not answer", by_keys=True)
 EVICTED = LeaseEvicted("train", 3)
 ASK_REFUSED = AskRefused("grant", 990, credential="admin", caller="trainer", generation="0123456789abcdef")
 
@@ -55,6 +58,8 @@ EVENTS: tuple[Event, ...] = (
     ASK_REFUSED,
     Limited("failures", 12_345, 1000),
     Limited("requests", 7, 1000, "trainer", "t1"),
+    AWAY,
+    ReviewsWork(),
     TokensDropped("it is damaged"),
     WriteFailed("audit", "No space left on device", first=True),
     WriteHealed("audit", 3),

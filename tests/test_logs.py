@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from broker import logs
-from broker.events import Event
-from tests.all_events import BROKEN, EVENTS, EVICTED, FAILED, MINTED, REFUSED, RELOADED
+from broker.events import Event, ReviewsWork
+from tests.all_events import AWAY, BROKEN, EVENTS, EVICTED, FAILED, MINTED, REFUSED, RELOADED
 
 QUIET = {"AskRefused", "LeaseHanded", "RequestDenied", "TokenIssued", "TokenRevoked", "StaleServed", "UpstreamAsked"}
 
@@ -48,6 +48,8 @@ class TestListen:
             (EVICTED, "error"),
             (RELOADED, "info"),
             (BROKEN, "error"),
+            (AWAY, "warning"),
+            (ReviewsWork(), "info"),
         ],
         ids=lambda one: one if isinstance(one, str) else type(one).__name__,
     )
