@@ -152,7 +152,7 @@ def trusted() -> frozenset[int]:
     return frozenset({0, os.geteuid()})
 
 
-def check_port(worker: api.Worker | api.Claimed) -> None:
+def check_port(worker: "api.Worker | api.Claimed | WorkerPlane") -> None:
     """Raises NoDaemon where somebody else holds the worker port that the daemon named."""
     owner = tcp_listener_owner(Address(worker.host, worker.port))
     if owner is not None and owner not in trusted():
@@ -188,6 +188,7 @@ class WorkerPlane(msgspec.Struct, frozen=True):
                 raise error
 
     def _ask(self, path: str) -> tuple[int, bytes]:
+        check_port(self)
         with contextlib.closing(http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)) as connection:
             try:
                 connection.request("GET", path, headers={"Authorization": self.token.open()})
@@ -199,12 +200,25 @@ class WorkerPlane(msgspec.Struct, frozen=True):
 
 def as_worker(environ: Mapping[str, str]) -> WorkerPlane | None:
     """The worker plane as the worker that this process is; None where it is none."""
-    url, file = environ.get("CREDBROKER_WORKER"), environ.get("CREDBROKER_WORKER_TOKEN_FILE")
-    if not url or not file:
+    where, file = _plane_of(environ), environ.get("CREDBROKER_WORKER_TOKEN_FILE")
+    if not where or not file:
         return None
-    where = urlsplit(url)
     token = Secret(read_private(Path(file), LONGEST_TOKEN).decode())
-    return WorkerPlane(where.hostname or "", where.port or 80, token)
+    return WorkerPlane(where.host, where.port, token)
+
+
+def check_outer(environ: Mapping[str, str]) -> None:
+    """Raises NoDaemon where the environment is a worker's and somebody else holds the port of its broker.
+
+    For a broker that begins in there: the SDKs of its minters would show him the worker's token.
+    """
+    if where := _plane_of(environ):
+        check_port(WorkerPlane(where.host, where.port, Secret("")))
+
+
+def _plane_of(environ: Mapping[str, str]) -> Address | None:
+    where = urlsplit(environ.get("CREDBROKER_WORKER", ""))
+    return Address(where.hostname or "", where.port or 80) if where.netloc else None
 
 
 def exchange(connection: Connection, method: str, path: str, body: bytes | None) -> http.client.HTTPResponse:

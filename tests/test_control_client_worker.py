@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from broker.control_client import WorkerPlane, as_worker
+from broker import control_client
+from broker.control_client import Untrusted, WorkerPlane, as_worker, check_outer
 from broker.errors import BrokerError, NoDaemon
 from broker.secret import Secret
 from tests.answering import answering
+from tests.other_user import SOMEBODY
 
 
 class TestWorkerPlane:
@@ -47,6 +49,16 @@ class TestWorkerPlane:
 
         assert server.asked == ["GET /env/a%2Fb cbw_x"]
 
+    def test_a_port_that_somebody_else_holds_is_not_shown_it(self, monkeypatch: pytest.MonkeyPatch):
+        """The broker of this worker is gone: fault 43."""
+        monkeypatch.setattr(control_client, "tcp_listener_owner", lambda _: SOMEBODY)
+        with answering(("127.0.0.1", 0), body=b"{}") as server:
+            plane = WorkerPlane("127.0.0.1", server.server_address[1], Secret("cbw_x"))
+            with pytest.raises(Untrusted, match=f"held by uid {SOMEBODY}"):
+                plane.lease("train")
+
+        assert server.asked == []
+
     def test_a_token_that_is_over_says_how_to_get_another(self):
         """The plane's own words are for programs."""
         with answering(("127.0.0.1", 0), 401, b'{"error": "Unauthorized", "message": "send a token"}') as server:
@@ -72,3 +84,19 @@ class TestWorkerPlane:
             plane = WorkerPlane("127.0.0.1", free.getsockname()[1], Secret("cbw_x"))
             with pytest.raises(NoDaemon, match="the broker of this worker does not answer: Connection refused"):
                 plane.lease("train")
+
+
+class TestCheckOuter:
+    def test_a_broker_does_not_begin_in_a_worker_whose_port_somebody_else_holds(self, monkeypatch: pytest.MonkeyPatch):
+        """Its SDKs would ask there for their identity, and show the token."""
+        monkeypatch.setattr(control_client, "tcp_listener_owner", lambda _: SOMEBODY)
+
+        with pytest.raises(Untrusted, match=f"port 9911 is held by uid {SOMEBODY}"):
+            check_outer({"CREDBROKER_WORKER": "http://127.0.0.1:9911"})
+
+    @pytest.mark.parametrize("environ", [{}, {"CREDBROKER_WORKER": ""}])
+    def test_an_ordinary_shell_is_no_worker(self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch):
+        """Whoever holds whatever port."""
+        monkeypatch.setattr(control_client, "tcp_listener_owner", lambda _: SOMEBODY)
+
+        check_outer(environ)

@@ -14,6 +14,7 @@ from broker.cli.words import LOG_IN, NO_IDENTITY
 from broker.cli.worker import ask_mfa_code
 from broker.config import references, zero
 from broker.config.shape import Config, Snapshot
+from broker.control_client import check_outer
 from broker.errors import IdentityMissing
 from broker.identity import minter_environment, take_identity
 
@@ -83,6 +84,7 @@ async def _findings(loaded: tuple[Config, Snapshot] | None) -> "list[Finding]":
     from broker.plan import make_book
 
     identity = take_identity(os.environ)
+    check_outer(os.environ)
     if loaded:
         identity |= take_identity(os.environ, references.variables(loaded[0].credentials))
     settings, snapshot = loaded or (zero.configuration("", os.geteuid()), Snapshot(zero=("", os.geteuid())))

@@ -68,10 +68,12 @@ def command(config: str | None, private: tuple[int, str] | None) -> None:
 
 def prepare(config: str | None, private_folder: str | None) -> "Start":
     """Everything that a Daemon is started with. Raises BrokerError."""
+    from broker.control_client import check_outer
     from broker.daemon import Start
     from broker.server.sockets import systemd_sockets
 
     identity = take_identity(os.environ)
+    check_outer(os.environ)
     settings, snapshot, path = configuration(config) or _zero(private_folder or _own_runtime_folder(os.environ))
     handed = systemd_sockets(os.environ)
     return Start(
