@@ -13,7 +13,7 @@ VENV := .venv
 CLIENTS := .venv-clients
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-root test-as-user check lint types bench clients clean
+.PHONY: help demo test test-root test-as-user check fuzz lint types bench clients clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ test-as-user: $(VENV)/.ready ## as root: the tests again as an ordinary user, in
 	tests/as-user $(VENV)/bin/python -m pytest -m "not root and not clients"
 
 check: lint types test ## what CI asks: lint, types, tests
+
+fuzz: $(VENV)/.ready ## raw bytes at a running worker plane; CREDBROKER_FUZZ=100000 connections, or as many as are named
+	CREDBROKER_FUZZ=$${CREDBROKER_FUZZ:-100000} $(VENV)/bin/python -m pytest tests/faults/test_fuzz.py
 
 lint: $(VENV)/.ready ## ruff: rules and format
 	$(VENV)/bin/ruff check .

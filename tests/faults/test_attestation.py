@@ -40,7 +40,7 @@ def broker() -> Iterator[Broker]:
         with found:
             uids = [ALICE, BOB, 0] if os.getuid() == 0 else [os.getuid()]
             for uid in uids:
-                until(lambda uid=uid: len(known(found, whoever(uid, lambda: asked(found, found.connect())))) == 2)  # type: ignore[misc]
+                until(lambda uid=uid: len(known(found, whoever(uid, lambda: asked(found, found.connect())))) == 2)
             yield found
 
 

@@ -55,7 +55,7 @@ def test_two_uids_and_a_token_holder_on_one_node_get_each_their_own_and_nothing_
     owners: dict[str, str] = {}
     for caller, (uid, shown) in players.items():
         play = asks(broker, shown)
-        until(lambda uid=uid, play=play: 503 not in {status for status, _ in as_uid(uid, play).values()})  # type: ignore[misc]
+        until(lambda uid=uid, play=play: 503 not in {status for status, _ in as_uid(uid, play).values()})
         said = {path: (status, key) for path, (status, key) in as_uid(uid, play).items()}
 
         assert {path for path, (status, _) in said.items() if status == 200} == {
