@@ -1,5 +1,6 @@
 """What is written for people is what the code does."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -46,3 +47,31 @@ class TestDocuments:
         missing = {name for name in families if not re.search(rf"`{name}(_total)?(\{{|`)", text)}
 
         assert missing == set()
+
+    @pytest.mark.parametrize("name", ["security.md", "threat-model.md"])
+    def test_every_test_that_is_named_is_there(self, name: str):
+        """A promise without its test would be none."""
+        named = re.findall(r"`(tests/[^`]+)`", (ROOT / "docs" / name).read_text())
+        missing = [one for one in named if not _is_there(*one.partition("::")[::2])]
+
+        assert (missing, len(named) > 20) == ([], True)
+
+    def test_every_fault_of_callers_that_is_tested_stands_in_the_security_page(self):
+        """In the row of its number, with its file; those of upstream and of time are none of that page's."""
+        rows = dict(re.findall(r"^\| (\d+) \|(.*)", (ROOT / "docs" / "security.md").read_text(), re.MULTILINE))
+        tested = {
+            (number, f"`tests/faults/{path.name}")
+            for path in (ROOT / "tests" / "faults").glob("test_*.py")
+            for number in re.findall(r"^class TestFault(\d+)", path.read_text(), re.MULTILINE)
+            if 16 <= int(number) <= 31 or int(number) >= 43
+        }
+
+        assert [one for one in sorted(tested) if one[1] not in rows.get(one[0], "")] == []
+
+
+def _is_there(path: str, name: str) -> bool:
+    """Whether a test file, and the class or function in it if one is named, exists."""
+    file = ROOT / path
+    if not file.is_file() or not name:
+        return file.is_file()
+    return name in {getattr(node, "name", None) for node in ast.parse(file.read_text()).body}
