@@ -138,7 +138,9 @@ class Metrics:
         yield count("denied", "Requests refused, by our reason.", ["reason"], self._denied)
         yield count("upstream_calls", "Mints asked of a source.", ["source", "code"], self._upstream)
         yield count("write_failures", "Writes of the audit or of token digests that failed.", ["file"], self._unwritten)
-        yield Count(PREFIX + "minter_restarts", "Minters lost while they were asked.", value=self._restarts)
+        yield Count(
+            PREFIX + "minter_restarts", "Minters lost: to a deadline, a crash, or their size.", value=self._restarts
+        )
         yield Gauge(PREFIX + "event_loop_lag_seconds", "How late the loop's last tick was.", value=self.lag)
         if self._skew is not None:
             yield Gauge(PREFIX + "clock_skew_seconds", "Local clock less upstream's.", value=self._skew)
