@@ -273,8 +273,8 @@ class Daemon:
         while True:
             due = clock.now() + TICK
             await asyncio.sleep(TICK)
-            self.metrics.lag = max(clock.now() - due, 0.0)
-            self._plane.sweep(self.metrics.lag)
+            self.metrics.lags.append(lag := max(clock.now() - due, 0.0))
+            self._plane.sweep(lag)
             self._reviews.tick()
             self._issuer.expire()
             if self._audit:

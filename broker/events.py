@@ -56,7 +56,7 @@ class UpstreamAsked(msgspec.Struct, frozen=True):
 
 
 class MinterLost(msgspec.Struct, frozen=True):
-    """A minter process ended while it was asked; `why` is "deadline" or "died"."""
+    """A minter process ended unasked; `why` is "deadline", "died" (amid a question) or "at rest" (after one)."""
 
     why: str
 

@@ -4,7 +4,7 @@ No label holds a secret, a token, a path or text that a caller chose: only names
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 PREFIX = "credbroker_"
+LOOK_BACK = 60  # a scrape every minute must not miss a stall
 _LIFE = (30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1500.0, 1800.0, 3600.0, 7200.0, 43200.0)
 _TOOK = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 
@@ -59,7 +60,7 @@ class Metrics:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.remaining = Histogram(_LIFE)
         self.took = Histogram(_TOOK)
-        self.lag = 0.0
+        self.lags = deque([0.0], maxlen=LOOK_BACK)  # of the loop's ticks, a second each
         self._mints: Counter[tuple[str, str]] = Counter()
         self._stale: Counter[str] = Counter()
         self._denied: Counter[str] = Counter()
@@ -138,8 +139,12 @@ class Metrics:
         yield count("denied", "Requests refused, by our reason.", ["reason"], self._denied)
         yield count("upstream_calls", "Mints asked of a source.", ["source", "code"], self._upstream)
         yield count("write_failures", "Writes of the audit or of token digests that failed.", ["file"], self._unwritten)
-        yield Count(PREFIX + "minter_restarts", "Minters lost while they were asked.", value=self._restarts)
-        yield Gauge(PREFIX + "event_loop_lag_seconds", "How late the loop's last tick was.", value=self.lag)
+        yield Count(
+            PREFIX + "minter_restarts", "Minters lost: to a deadline, a crash, or their size.", value=self._restarts
+        )
+        yield Gauge(
+            PREFIX + "event_loop_lag_seconds", "How late the loop was in the last minute.", value=max(self.lags)
+        )
         if self._skew is not None:
             yield Gauge(PREFIX + "clock_skew_seconds", "Local clock less upstream's.", value=self._skew)
 

@@ -93,7 +93,7 @@ class TestLag:
                 lags = []
                 for _ in range(5):
                     await asyncio.sleep(0.001)
-                    lags.append(daemon.metrics.lag)
+                    lags.append(daemon.metrics.lags[-1])
                 return max(lags)
 
         assert on_uvloop(main) > 0.03

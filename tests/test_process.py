@@ -186,6 +186,36 @@ class TestRaiseDescriptorLimit:
         assert told(code) == "64"
 
 
+class TestMemory:
+    def test_who_takes_too_much_hears_it_by_an_error(self):
+        """And not by the machine's; a command that it starts may have more, if it asks."""
+        code = (
+            "import resource as r; from broker.process import limit_memory; hard = r.getrlimit(r.RLIMIT_DATA)[1];"
+            "limit_memory(); print(r.getrlimit(r.RLIMIT_DATA) == (1 << 30, hard))\n"
+            "try:\n    bytearray(1 << 30)\nexcept MemoryError:\n    print('no')"
+        )
+
+        assert told(code) == "True\nno"
+
+    def test_a_stricter_limit_stays(self):
+        """An administrator's own."""
+        code = (
+            "import resource as r; from broker.process import limit_memory; r.setrlimit(r.RLIMIT_DATA, (9 << 20,) * 2);"
+            "limit_memory(); print(r.getrlimit(r.RLIMIT_DATA) == (9 << 20,) * 2)"
+        )
+
+        assert told(code) == "True"
+
+    def test_who_is_large_knows_it(self):
+        """By what is in memory now, not by what a parent had."""
+        code = (
+            "from broker.process import grown; small = grown(); much = bytearray(b'x' * (300 << 20));"
+            "large = grown(); del much; print(small, large, grown())"
+        )
+
+        assert told(code) == "False True False"
+
+
 class TestNotify:
     @pytest.mark.parametrize("abstract", [False, True])
     def test_the_service_manager_hears_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool):

@@ -4,7 +4,7 @@ Started by `minter.client` with one inherited socket; the first frame is a snaps
 import cloud SDKs (inside the sources) and read the long-lived identity; it believes nothing but names and facts.
 """
 
-from broker.process import die_with_parent, harden
+from broker.process import die_with_parent, grown, harden, limit_memory
 
 harden()
 
@@ -26,11 +26,14 @@ def main(arguments: list[str]) -> int:
     """Answer calls until the daemon closes the socket: `child SOCKET_FD PARENT_PID`."""
     talk, parent = (int(argument) for argument in arguments)
     die_with_parent(parent)
+    limit_memory()
     with socket.socket(fileno=talk) as daemon:
         snapshot = receive(daemon)
         book = make_book(parse(Snapshot.unpack(snapshot), uids=nobody)) if snapshot else None
         while book and (body := receive(daemon)):
             daemon.sendall(frames.pack(answer(book, body)))
+            if grown():
+                break  # another starts afresh with the next question
     return 0
 
 
@@ -40,6 +43,8 @@ def answer(book: Book, body: bytes) -> frames.Answer:
         return _answer(book, frames.unpack_call(body))
     except BrokerError as error:
         return frames.from_error(error)
+    except MemoryError:
+        raise SystemExit(1) from None  # the daemon counts that, and starts another
     except Exception as error:  # noqa: BLE001 - a source's bug fails one mint, in words that quote nothing
         return frames.from_error(Unreachable(f"the source failed unexpectedly ({type(error).__name__})"))
 

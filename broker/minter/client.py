@@ -102,10 +102,13 @@ class Pool:
         await asyncio.sleep(0)
 
     def _take(self) -> "_Minter":
-        if self._resting:
+        while self._resting:
             minter = self._resting.pop()
-            minter.stop_resting()
-            return minter
+            if minter.waits:
+                minter.stop_resting()
+                return minter
+            self._end(minter)
+            self._note(MinterLost("at rest"))
         launch = self._launch
         try:
             minter = _Child(launch) if isinstance(launch, Launch) else _Connection(launch)
@@ -166,7 +169,8 @@ class _Minter:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(self._socket, self._greeting + frame)
         self._greeting = b""
-        return frames.unpack_answer(await self._exactly(frames.length(await self._exactly(frames.HEAD.size))))
+        length = frames.length(await self._exactly(frames.HEAD.size), frames.LONGEST_ANSWER)
+        return frames.unpack_answer(await self._exactly(length))
 
     async def _exactly(self, count: int) -> bytes:
         loop, parts = asyncio.get_running_loop(), bytearray()
@@ -176,6 +180,17 @@ class _Minter:
                 raise EOFError
             parts += part
         return bytes(parts)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is there and has said nothing unasked: it may have left, grown too large, or been killed."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def rest(self, idle: float, end: Callable[["_Minter"], None]) -> None:
         """End after `idle` seconds unless asked again before."""

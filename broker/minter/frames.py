@@ -20,7 +20,8 @@ from broker.errors import (
 from broker.model import Ask, Facts, Minted, Review, Reviewed
 from broker.secret import Secret
 
-LONGEST = 16 << 20  # a configuration may have 8 MiB; a lease has a few KiB
+LONGEST = 16 << 20  # a configuration may have 8 MiB
+LONGEST_ANSWER = 1 << 20  # a lease has a few KiB
 HEAD = struct.Struct(">I")
 
 _ERRORS = {error.__name__: error for error in (Denied, IdentityMissing, Malformed, Throttled, Unreachable, MintError)}
@@ -95,10 +96,10 @@ def wrap(body: bytes) -> bytes:
     return HEAD.pack(len(body)) + body
 
 
-def length(head: bytes) -> int:
+def length(head: bytes, longest: int = LONGEST) -> int:
     """How many bytes follow this frame head. Raises Malformed where that is more than a frame may have."""
     (found,) = HEAD.unpack(head)
-    if found > LONGEST:
+    if found > longest:
         raise Malformed("a frame between daemon and minter is too long")
     return int(found)
 

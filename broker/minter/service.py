@@ -5,7 +5,7 @@ but is sent no configuration: it reads that itself, and what the daemon says bey
 Each refusal is a line of audit in its own journal, where the daemon writes nothing.
 """
 
-from broker.process import die_with_peer, harden
+from broker.process import die_with_peer, grown, harden, limit_memory
 
 harden()
 
@@ -114,11 +114,14 @@ class Window:
             self._daemon.sendall(frames.pack(self._refuse(error)))
             return 1
         die_with_peer(self._daemon.fileno())
+        limit_memory()
         try:
             while body := self._next():
                 signal.alarm(LONGEST_MINT)  # the kernel ends us then, whatever hangs and where
                 self._daemon.sendall(frames.pack(self.reply(body)))
                 signal.alarm(0)
+                if grown():
+                    break
         finally:
             self._audit.close()
         return 0

@@ -6,6 +6,7 @@ minters and upstream keep the machine's. Timers do not leap: a leap of both cloc
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 
 from broker import control_api as api
@@ -15,6 +16,7 @@ from tests.fakes.sts import FakeSts, Fault
 from tests.faults.stage import Broker
 
 HOUR = 3600.0
+PROMPT = 1.0  # seconds: nobody waits longer while a lease is held; from memory it takes under a millisecond
 ALONE = """
     [callers.me]
     ME
@@ -103,6 +105,24 @@ def place(lifetime: float | None = None) -> Iterator[tuple[Broker, Upstream]]:
         finally:
             broker.stop()
             upstream.now.__exit__()
+
+
+def lease(broker: Broker) -> tuple[str, str]:
+    """What a worker has now, and until when; it must come promptly."""
+    began = time.monotonic()
+    answer = broker.ask(broker.attested())
+    assert (answer.status, time.monotonic() - began < PROMPT) == (200, True)
+    return answer.json["AccessKeyId"], answer.json["Expiration"]
+
+
+@contextlib.contextmanager
+def scripted(broker: Broker, one: Fault) -> Iterator[FakeSts]:
+    """The STS of a shared daemon does this instead of answering."""
+    broker.sts.script = lambda _: one
+    try:
+        yield broker.sts
+    finally:
+        broker.sts.script = None
 
 
 def row(broker: Broker, credential: str = "train") -> api.LeaseRow:

@@ -29,6 +29,8 @@ LAUNCH = toys.launch(
     die='does = "die"',
     leave='does = "leave"',
     huge='does = "be_huge"',
+    swell='does = "swell"',
+    grow='does = "grow"',
     deny='does = "deny"',
     throttle='does = "throttle"',
     bug='does = "break"',

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sys
 
 import pytest
@@ -11,14 +12,19 @@ from broker.events import Event, MinterLost
 from broker.minter import frames
 from broker.minter.frames import Call
 from tests.minter import toys
-from tests.minter.pools import LAUNCH, Play, alive, ends, played
+from tests.minter.pools import LAUNCH, Play, alive, ends, played, until
+
+
+async def left(play: Play) -> None:
+    """Until the minter at rest is there no more."""
+    await until(lambda: not play.pool._resting[0].waits)
 
 
 class TestDeath:
     @pytest.mark.usefixtures("both_ways")
-    @pytest.mark.parametrize("credential", ["die", "leave", "huge"])
+    @pytest.mark.parametrize("credential", ["die", "leave", "huge", "swell"])
     def test_one_that_dies_is_counted_and_replaced(self, credential: str):
-        """A crash, an exit, an answer that no frame can hold: that one mint is tried again later."""
+        """A crash, an exit, an answer that no frame can hold, no memory: that one mint is tried again later."""
 
         async def main(play: Play) -> tuple[MintError, str, list[Event]]:
             return await play.error(credential), await play.mint(), play.noted
@@ -29,15 +35,41 @@ class TestDeath:
         assert (error.code, text, noted) == ("MinterLost", "plain", [MinterLost("died")])
 
     @pytest.mark.usefixtures("both_ways")
-    def test_one_that_was_killed_while_it_rested_costs_one_try(self):
-        """The kernel was short of memory."""
+    def test_one_that_was_killed_while_it_rested_costs_nobody_anything(self):
+        """The kernel was short of memory; the next question goes to another, and the loss is counted."""
 
-        async def main(play: Play) -> tuple[str, str]:
+        async def main(play: Play) -> tuple[str, list[Event]]:
             await play.mint()
             os.kill(play.pids[0], 9)
-            return (await play.error("one")).code, await play.mint()
+            await left(play)
+            return await play.mint(), play.noted
 
-        assert played(main) == ("MinterLost", "plain")
+        assert played(main) == ("plain", [MinterLost("at rest")])
+
+    @pytest.mark.usefixtures("both_ways")
+    def test_one_that_has_grown_large_answers_and_leaves(self):
+        """What an SDK leaks ends with it, and costs no mint."""
+
+        async def main(play: Play) -> tuple[str, str, list[Event]]:
+            text = await play.mint("grow")
+            await left(play)
+            return text, await play.mint(), play.noted
+
+        assert played(main) == ("large", "plain", [MinterLost("at rest")])
+
+    def test_one_that_floods_is_ended_before_it_is_read(self):
+        """A lease has a few KiB: nobody waits for the rest, nor has room for it."""
+        launch = toys.launch(one="", flood='does = "flood"')
+
+        async def main(play: Play) -> tuple[str, int, str]:
+            await play.mint()
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            code = (await play.error("flood")).code
+            return code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, await play.mint()
+
+        code, grown, text = played(main, launch)
+
+        assert (code, grown < 4096, text) == ("MinterLost", True, "plain")
 
     @pytest.mark.parametrize(
         "said",

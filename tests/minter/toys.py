@@ -20,6 +20,7 @@ from broker.sources import TABLE, Source
 
 HERE = Path(__file__).parent
 MAIN = "/etc/credbroker/config.toml"
+_KEPT: list[bytearray] = []
 EXPIRES_AT = 1_900_000_000.0
 FACTS = CallerFacts(caller="trainer", uid="1000", user="alice")
 
@@ -94,6 +95,25 @@ def _leave(_: Toy, __: Given) -> str:
 
 def _be_huge(_: Toy, __: Given) -> str:
     return "x" * (LONGEST + 1)
+
+
+def _flood(_: Toy, __: Given) -> str:
+    """100 MB where a lease belongs, as one frame."""
+    os.write(int(sys.argv[1]), (100 << 20).to_bytes(4, "big"))
+    for _part in range(100):
+        os.write(int(sys.argv[1]), bytes(1 << 20))
+    return ""
+
+
+def _grow(_: Toy, __: Given) -> str:
+    """Keep 300 MB, and answer all the same."""
+    _KEPT.append(bytearray(b"x" * (300 << 20)))
+    return "large"
+
+
+def _swell(_: Toy, __: Given) -> str:
+    """Take more memory than there is for one minter."""
+    return str(len(bytearray(2 << 30)))
 
 
 def _say_hex(spec: Toy, given: Given) -> str:
