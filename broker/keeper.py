@@ -82,8 +82,9 @@ class Keeper:
     def adopt(self, rendered: Rendered) -> None:
         """The same lease by another generation of the configuration; what travels with it may have changed."""
         self.rendered = rendered
-        if self.lease is not None:
-            self.lease = msgspec.structs.replace(self.lease, settings=rendered.credential.settings)
+        settings = rendered.credential.settings
+        if self.lease is not None and self.lease.settings != settings:
+            self.lease = msgspec.structs.replace(self.lease, settings=settings)
 
     def begin(self) -> None:
         """A mint takes off. There is never a second one beside it."""
