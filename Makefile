@@ -13,7 +13,7 @@ VENV := .venv
 CLIENTS := .venv-clients
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-root test-as-user check fuzz lint types bench clients clean
+.PHONY: help demo test test-root test-as-user check fuzz lint types bench soak clients clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ types: $(VENV)/.ready ## mypy, strict
 bench: $(VENV)/.ready ## speed and memory beside nginx, as ratios
 	@tests/system-packages nginx wrk
 	$(VENV)/bin/python -m tests.bench
+
+soak: $(VENV)/.ready ## a simulated year of faults, then the tables of docs/reliability.md; SOAK="--years 5" for more
+	$(VENV)/bin/python -m tests.simulator $(SOAK)
 
 clients: $(CLIENTS)/.ready ## the environment of the unchanged clients: boto3, AWS CLI, pyarrow, gcsfs, ...
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from broker import schedule
+from broker.drift import STEP
 from broker.errors import BrokerError, Malformed
 from broker.events import Event, LeaseEvicted, LeaseMinted, MintFailed, OlderLease
 from broker.model import Lease, Minted
@@ -39,7 +40,9 @@ class Keeper:
         self.handed: set[tuple[str | None, int | None]] = set()  # who has had this lease already
         self._serial = 0
         self._ends_by = 0.0  # the held lease ends between `lease.ends` and this
-        self._ends_by_wall = NEVER  # and then by the wall clock
+        # How far the wall clock is ahead of the boot clock: now, at the mint, and if nothing of the life were lost.
+        self._ahead = self._ahead_at_mint = 0.0
+        self._level = NEVER
         self._denied_at = 0.0
         self._jitter = jitter
 
@@ -53,12 +56,23 @@ class Keeper:
     def cross_check(self, now: float, wall: float) -> None:
         """Doubt the lease where the wall clock has run so far ahead that it would be over.
 
-        That may be a step, or a pause of the machine that the boot clock did not count. A step back is no pause undone:
-        from then on the end is where the boot clock says, so that a pause after it is seen all the same.
+        That may be a step, or a pause of the machine that the boot clock did not count. A step back gives no life back
+        that a pause has cost, before it or after it; but where it brings the clock to where it was at the mint, there
+        was no pause: the clock had been wrong.
         """
-        if self.lease is not None:
-            self._ends_by_wall = min(self._ends_by_wall, wall + self.lease.ends - now)
-            self.doubted = self._ends_by_wall - wall <= schedule.SERVE_FLOOR
+        if self.lease is None:
+            return
+        before, self._ahead = self._ahead, wall - now
+        if self._ahead < before - STEP:
+            undone = abs(self._ahead - self._ahead_at_mint) <= STEP
+            self._level = self._ahead if undone else self._level + self._ahead - before
+        self._level = min(self._level, self._ahead)
+        self.doubted = self.lease.ends - now - self._lost <= schedule.SERVE_FLOOR
+
+    @property
+    def _lost(self) -> float:
+        """Seconds of the lease's life that may have gone by in pauses."""
+        return self._ahead - self._level
 
     def resumed(self, now: float, wall: float, ahead: float) -> None:
         """The machine slept, or its wall clock ran ahead by `ahead` seconds: what that makes due is due soon."""
@@ -109,16 +123,15 @@ class Keeper:
         took = now - began
         self.cross_check(now, wall)
         held = self.held(now)
-        aged = wall + held.ends - now - self._ends_by_wall if held else 0.0  # in a pause that no boot clock counted
-        if held is not None and ends <= self._ends_by - aged + SAME_END and minted.again is None:
+        if held is not None and ends <= self._ends_by - self._lost + SAME_END and minted.again is None:
             # With `again` it may have changed whatever its end, which is then of our own making.
-            self.due = schedule.same_again_at(now, held.ends - aged)
+            self.due = schedule.same_again_at(now, held.ends - self._lost)
             return (OlderLease(self.rendered.label, took),)
         self._serial += 1
         self._ends_by = now + minted.lifetime
         settings = self.rendered.credential.settings
         self.lease = Lease(minted.value, self._serial, wall, minted.expires_at, began, ends, minted.facts, settings)
-        self._ends_by_wall = wall + ends - now - ahead
+        self._ahead_at_mint = self._level = self._ahead = wall - now - max(ahead, 0.0)
         self.cross_check(now, wall)
         self.handed = set()
         refresh = schedule.refresh_at(began, ends, self._jitter(), minted.again)

@@ -35,6 +35,10 @@ class TestDoubted:
             ((86_400.0, -86_400.0), False),
             ((-3600.0, 2969.0), False),
             ((-3600.0, 2970.0), True),
+            ((2970.0, -30.0), True),
+            ((2970.0, -3600.0), True),
+            ((2940.0, -30.0, 30.0), True),
+            ((0.5, -0.5, 0.5, -0.5, 0.5), False),
         ],
     )
     def test_it_is_where_the_wall_clock_has_run_past_its_end(self, steps: tuple[float, ...], doubted: bool):

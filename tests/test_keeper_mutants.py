@@ -8,6 +8,9 @@ from broker import keeper, schedule
 from tests.keeper_machine import run_machine
 from tests.mutants import Mutant, compiled
 
+SAME = "ends <= self._ends_by - self._lost + SAME_END"
+AGAIN = "schedule.same_again_at(now, held.ends - self._lost)"
+
 IN_KEEPER = [
     ("serves without a floor", "lease.ends - now > schedule.SERVE_FLOOR", "lease.ends > now"),
     ("never stops serving", "lease if lease.ends - now > schedule.SERVE_FLOOR else", "lease if True else"),
@@ -20,17 +23,13 @@ IN_KEEPER = [
     ("takes what is about to expire", "ends - now > schedule.SERVE_FLOOR and", "ends > now and"),
     ("takes the year 9999", " and minted.lifetime < LONGEST_LIFE", ""),
     ("takes what has no expiry", "if not (ends - now > schedule.SERVE_FLOOR", "if (ends - now <= schedule.SERVE_FLOOR"),
-    (
-        "an older lease replaces the held one",
-        "if held is not None and ends <= self._ends_by - aged + SAME_END",
-        "if False",
-    ),
-    ("a lapsed lease is never replaced", "held = self.held(now)\n        aged", "held = self.lease\n        aged"),
-    ("a newer lease is not taken", "ends <= self._ends_by - aged + SAME_END", "ends <= self._ends_by - aged + 1800.0"),
-    ("the same session is a new lease", "ends <= self._ends_by - aged + SAME_END", "ends <= held.ends - SAME_END"),
+    ("an older lease replaces the held one", f"if held is not None and {SAME}", "if False"),
+    ("a lapsed lease is never replaced", "held = self.held(now)\n        if", "held = self.lease\n        if"),
+    ("a newer lease is not taken", SAME, SAME.replace("SAME_END", "1800.0")),
+    ("the same session is a new lease", SAME, "ends <= held.ends - SAME_END"),
     ("forgets how late the held one may end", "self._ends_by = now + minted.lifetime", "self._ends_by = ends"),
-    ("the same session is asked for without a pause", "schedule.same_again_at(now, held.ends - aged)", "now"),
-    ("the same session is never asked for again", "schedule.same_again_at(now, held.ends - aged)", "held.ends + 60"),
+    ("the same session is asked for without a pause", AGAIN, "now"),
+    ("the same session is never asked for again", AGAIN, "held.ends + 60"),
     (
         "a failure counts as still in flight",
         'after the first."""\n        self.in_flight = False',
@@ -68,8 +67,8 @@ IN_KEEPER = [
     ("a new lease counts as handed already", "        self.handed = set()\n        refresh", "        refresh"),
     (
         "mixes the value of one with the expiry of another",
-        "minted.expires_at, began, ends, minted.facts, settings)\n        self._ends",
-        "(self.lease or minted).expires_at, began, ends, minted.facts, settings)\n        self._ends",
+        "minted.expires_at, began, ends, minted.facts, settings)\n        self._ahead_at",
+        "(self.lease or minted).expires_at, began, ends, minted.facts, settings)\n        self._ahead_at",
     ),
     (
         "refreshes at 0.9 of the life",

@@ -16,6 +16,7 @@ from tests.simulator.world import World
 FLOOR = 30.0
 SLACK = 2.0
 LONGEST_WAIT = 1.0
+LONGEST = 400 * 86_400.0
 RATE, BURST = 10.0, 20.0
 
 
@@ -37,23 +38,25 @@ class Judge:
         self._world = world
         self._cloud = cloud
         self._seen = 0
+        self._buckets: dict[str, _Bucket] = {}
+        self._denials: defaultdict[bytes, list[float]] = defaultdict(list)
         self.reborn()
 
     def reborn(self) -> None:
         """The broker was started anew and holds nothing."""
         self.judge_calls()
         self._since = self.upset = self._world.truth()
-        self._denials: defaultdict[bytes, list[float]] = defaultdict(list)
-        self._buckets: dict[str, _Bucket] = {}
+        self._denials.clear()
+        self._buckets.clear()
 
-    def judge(self, rendered: Rendered, answer: Answer) -> None:
-        """One answer to one worker. Raises Breach."""
+    def judge(self, rendered: Rendered, answer: Answer, *, must: bool) -> None:
+        """One answer to one worker, who `must` be served if he must have been when he asked. Raises Breach."""
         self.judge_calls()
         if answer.waited > LONGEST_WAIT:
             raise Breach(f"a worker waited for {answer.waited:.2f} s")
         if answer.lease is None:
             self.refused += 1
-            if self._must_be_served(rendered):
+            if must:
                 raise Breach(f"{rendered.label} was refused ({answer.status}) with a good lease at hand")
             return
         self.served += 1
@@ -81,15 +84,16 @@ class Judge:
             raise Breach(f"{rendered.label}: another expiry than upstream's")
         left = birth.ends - self._world.truth()
         self.least = min(self.least, left)
-        if left <= FLOOR - SLACK:
+        if not FLOOR - SLACK < left < LONGEST:
             raise Breach(f"{rendered.label}: handed out with {left:.0f} s to live")
 
-    def _must_be_served(self, rendered: Rendered) -> bool:
+    def must_be_served(self, rendered: Rendered) -> bool:
         """Whether a good lease has come home, and nothing since has given a reason not to hand it out."""
+        self.judge_calls()
         good = [
             birth
             for birth in self._cloud.born[rendered.key][-3:]
-            if birth.asked > max(self._since, self.upset) and birth.surely - self._world.truth() > FLOOR + SLACK
+            if birth.asked >= max(self._since, self.upset) and birth.surely - self._world.truth() > FLOOR + SLACK
         ]
         if not good:
             return False

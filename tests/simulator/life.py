@@ -4,9 +4,11 @@ Every answer goes before the judge. Acts raise Breach where a promise is broken.
 """
 
 import asyncio
+import itertools
 import random
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self
 
 from broker.model import Caller, CallerFacts, Kind, Want
 from tests.leaping import LeapingLoop
@@ -46,25 +48,32 @@ RENDERED = {(caller, want): BOOK.rendered(want.name or "", caller.matches[0]) fo
 
 
 class Life:
-    """One node, from its first start on. `close` it; everything between may raise Breach."""
+    """`with Life(seed) as life`: one node, from its first start to its end. Everything in it may raise Breach."""
 
     def __init__(self, seed: int, parts: Parts = REAL) -> None:
-        luck = random.Random(seed)
+        chance = random.Random(seed)
+        self.luck: Callable[[], float] = lambda: chance.uniform(-1, 1)
         self.world = World()
         self.cloud = Cloud(self.world, LIVES)
-        self.node = Node(self.world, self.cloud, BOOK, lambda: luck.uniform(-1, 1), parts)
+        self.node = Node(self.world, self.cloud, BOOK, self._jitter, parts)
         self.judge = Judge(self.world, self.cloud)
         self._clients = [(Client(sdk), worker) for sdk, worker in zip(SDKS, WORKERS * 3, strict=False)]
         self._loop = LeapingLoop(self.world)
+        self._users = itertools.count(2000)
         self._patience = 0.0
         self._must: frozenset[str] = frozenset()
         self._do(self.node.start())
 
-    def close(self) -> None:
-        """The end."""
-        self._do(self.node.kill())
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, at: TracebackType | None) -> None:
+        self._loop.run_until_complete(self.node.kill())
+        for task in asyncio.all_tasks(self._loop):  # workers who wait for an answer that is of no use any more
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
-        if self._loop.mishaps:
+        if self._loop.mishaps and kind is None:
             raise Breach(f"errors that nobody took: {self._loop.mishaps}")
 
     def live(self, seconds: float) -> None:
@@ -92,12 +101,18 @@ class Life:
         self.world.suspend(seconds)
         self._upset(by=seconds)
 
-    def restart(self) -> None:
-        """Kill -9, and start."""
+    def restart(self, moment: float = 1.0) -> None:
+        """Kill -9, and start; until a moment after it, before anybody asks."""
         self._do(self.node.kill())
         self.judge.reborn()
         self._do(self.node.start())
-        self.live(1.0)
+        self._do(asyncio.sleep(moment))
+
+    def crowd(self, count: int) -> None:
+        """So many users more, each with a lease of his own that nobody has asked for yet, of a cloud that is quick."""
+        self.weather(Weather("fair", latency=0.02))
+        names = itertools.islice(self._users, count)  # one who comes back may find that his lease was let go
+        self._do(self._crowd([_caller(f"user{number}", number) for number in names]))
 
     def herd(self, count: int) -> None:
         """After a restart, many ask at once for what is cold: upstream hears of one."""
@@ -115,7 +130,7 @@ class Life:
         self.weather(FAIR)
         patience, self._patience = self._patience, 0.0
         self.live(HEALED + 2 * patience)
-        self._serve_all("after an outage was over")
+        self.all_served("after an outage was over")
 
     def outage(self, kind: Kinds, credential: str, after: float) -> None:
         """One of half of a credential's lifetime less 30 s, from good weather on: none of its workers notices."""
@@ -128,7 +143,8 @@ class Life:
         self.live(goal(LIVES[credential]) + 60)
         self._must = frozenset()
 
-    def _serve_all(self, when: str) -> None:
+    def all_served(self, when: str) -> None:
+        """Every worker who asks now is."""
         must, self._must = self._must, frozenset(LIVES)
         try:
             self._do(self._all_ask())
@@ -145,6 +161,9 @@ class Life:
         self._loop.run_until_complete(act)
         self.node.check()
         self.judge.judge_calls()
+
+    def _jitter(self) -> float:
+        return self.luck()
 
     async def _live(self, seconds: float) -> None:
         ends = self.world.monotonic() + seconds
@@ -165,14 +184,21 @@ class Life:
         await asyncio.gather(*(self._ask(*one) for one in asking))
 
     async def _ask(self, client: Client | None, caller: Caller, want: Want) -> None:
+        rendered = RENDERED[caller, want]
+        must = self.judge.must_be_served(rendered)
         found = self.node.ask(caller, want)
         answer = found if isinstance(found, Answer) else await self.node.wait(caller, want, found)
-        rendered = RENDERED[caller, want]
-        self.judge.judge(rendered, answer)
+        self.judge.judge(rendered, answer, must=must)
         if answer.lease is None and rendered.label in self._must:
             raise Breach(f"a worker noticed an outage: {rendered.label} was refused ({answer.status})")
         if client is not None:
             client.got(self.world.truth(), answer.lease.expires_at if answer.lease else None)
+
+    async def _crowd(self, callers: list[Caller]) -> None:
+        want = Want(Kind.AWS, "train")
+        for caller in callers:
+            RENDERED.setdefault((caller, want), BOOK.rendered("train", caller.matches[0]))
+        await asyncio.gather(*(self._ask(None, caller, want) for caller in callers))
 
     async def _herd(self, count: int) -> None:
         caller, want = WORKERS[0]

@@ -6,6 +6,7 @@ had upstream come back just before the last call whose credential would still ha
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import msgspec
 
@@ -14,14 +15,15 @@ from tests.simulator.cloud import FAIR, Cloud, Kinds, Weather
 from tests.simulator.peers import Ours, Peer
 from tests.simulator.world import World
 
-EVERY = 5.0  # a new worker asks so often, and is refused or not
+EVERY, SELDOM = 5.0, 60.0  # a new worker asks so often, and is refused or not; the second while there is much life left
+MUCH = 700.0
 BEFORE = 0.05
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run: which broker, which life its credentials have, which kind of outage, whose luck, before which call."""
 
-    broker: type[Ours] | type[Peer]
+    broker: Callable[[World, Cloud, random.Random], Ours | Peer]
     life: float
     kind: Kinds
     seed: int
@@ -63,7 +65,7 @@ def _lived(run: Run, begins: float) -> _Noticed:
             served = await broker.ask()
             if served is None or (begins == float("inf") and len(cloud.asked) > run.call):
                 break
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(SELDOM if served.ends - world.truth() > MUCH else EVERY)
         storm.cancel()
         await asyncio.gather(storm, return_exceptions=True)
         await broker.stop()

@@ -14,7 +14,7 @@ from broker.plan import Rendered
 from tests.desks import AWS
 from tests.made import a_book, a_caller, a_role
 from tests.simulator.cloud import Birth, Cloud
-from tests.simulator.node import Answer, Node
+from tests.simulator.node import REAL, Answer, Node, Parts
 from tests.simulator.world import World
 
 HOUR = 3600.0
@@ -39,9 +39,9 @@ class Ours:
 
     name = "credbroker"
 
-    def __init__(self, world: World, cloud: Cloud, luck: random.Random) -> None:
+    def __init__(self, world: World, cloud: Cloud, luck: random.Random, parts: Parts = REAL) -> None:
         self._cloud = cloud
-        self._node = Node(world, cloud, a_book(a_role()), lambda: luck.uniform(-1, 1))
+        self._node = Node(world, cloud, a_book(a_role()), lambda: luck.uniform(-1, 1), parts)
         self._caller = a_caller()
 
     async def start(self) -> None:
@@ -146,7 +146,7 @@ class Kiam(Peer):
         return self.left > 300
 
     async def run(self) -> None:
-        while await self.fetch():
+        while await self.fetch():  # noqa: ASYNC110 - it is time that is waited for
             await asyncio.sleep(self.left - 300)
 
 

@@ -52,16 +52,15 @@ def soak(lives: int, first: int = 0, parts: Parts = REAL, tell: Callable[[int], 
 def one_life(seed: int, tally: Tally, parts: Parts = REAL) -> Lost | None:
     """Acts by the luck of this seed, until its hours are over."""
     luck = random.Random(seed)
-    life = Life(seed, parts)
-    began, acts = life.world.truth(), []
+    acts: list[str] = []
     try:
-        while life.world.truth() < began + HOURS * HOUR:
-            name = luck.choice(list(ACTS))
-            acts.append(name)
-            ACTS[name](life, luck)
-            life.live(luck.choice([0.0, luck.uniform(0, 120), luck.uniform(0, 2400)]))
-        life.heal()
-        life.close()
+        with Life(seed, parts) as life:
+            began = life.world.truth()
+            while life.world.truth() < began + HOURS * HOUR:
+                acts.append(luck.choice(list(ACTS)))
+                ACTS[acts[-1]](life, luck)
+                life.live(luck.choice([0.0, luck.uniform(0, 120), luck.uniform(0, 2400)]))
+            life.heal()
     except (Breach, AssertionError, RuntimeError) as breach:
         return Lost(seed, tuple(acts), f"{type(breach).__name__}: {breach}")
     tally.lives += 1
@@ -89,6 +88,13 @@ def _outage(life: Life, luck: random.Random) -> None:
     life.outage(luck.choice(AWAY), luck.choice(["short", "train"]), luck.uniform(0, 2000))
 
 
+def _paused_at_the_start(life: Life, luck: random.Random) -> None:
+    """In the middle of a mint, whose answer is on its way, or just after it."""
+    life.weather(FAIR)
+    life.restart(luck.choice([0.15, 1.0]))
+    life.stand_still(luck.uniform(0, 4000))
+
+
 def _step(life: Life, luck: random.Random) -> None:
     life.step(luck.choice([-86_400.0, -3600.0, -30.0, 30.0, 600.0, 3600.0, 86_400.0]))
 
@@ -103,5 +109,7 @@ ACTS: dict[str, Callable[[Life, random.Random], None]] = {
     "pause": lambda life, luck: life.stand_still(luck.choice([5.0, luck.uniform(0, 4000), 10_800.0])),
     "suspend": lambda life, luck: life.suspend(luck.choice([5.0, luck.uniform(0, 4000), 10_800.0])),
     "restart": lambda life, _: life.restart(),
+    "paused at the start": _paused_at_the_start,
+    "crowd": lambda life, luck: life.crowd(luck.choice([5, 50])),
     "herd": lambda life, _: life.herd(100),
 }
