@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
-from aiohttp import web
 
 from broker import clock, logs, process
 from broker.audit import Audit, ToLog
@@ -33,6 +32,7 @@ from broker.minter.asking import REVIEWERS, Mints, Reviewer
 from broker.minter.client import Launch, Pool, Service
 from broker.plan import make_book
 from broker.rounds import Rounds
+from broker.server import gate
 from broker.server.bounds import bounds
 from broker.server.clerk import Clerk, Facts
 from broker.server.control import Control
@@ -243,12 +243,9 @@ class Daemon:
             self._servers.append(server)
             stack.callback(server.close)
         control = Control(self._clerk, self._issuer, self._kept.flush)
-        for app, ours in ((control.socket_app(), doors.control), (control.admin_app(), doors.admin)):
-            runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            for listener in ours:
-                await web.SockSite(runner, listener).start()
+        people = gate.of_socket(process.raise_descriptor_limit())
+        await gate.serve(control.socket_app(), doors.control, people, stack)
+        await gate.serve(control.admin_app(), doors.admin, gate.of_admin(self._attestor.uid_of), stack)
 
     def _minters(self, snapshot: Snapshot) -> Launch | Service:
         if self.config.daemon.minter_socket:

@@ -20,6 +20,7 @@ from broker.server.issuer import Issuer
 from broker.server.sockets import peer_uid
 from broker.waiting import Landing
 
+BODY_DEADLINE = 5.0
 COLD_WAIT = 35.0  # a command waits for a mint as long as one may take
 _NO_STORE = {"Cache-Control": "no-store"}
 _T = TypeVar("_T")
@@ -197,7 +198,11 @@ def _json(value: object, status: int = 200) -> web.Response:
 
 async def _body(request: web.Request, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
+        async with asyncio.timeout(BODY_DEADLINE):
+            body = await request.read()
+        return msgspec.json.decode(body, type=kind)
+    except TimeoutError:
+        raise Refused(408, "RequestTimeout", "the request's body did not come; send it at once") from None
     except msgspec.MsgspecError:
         raise Refused(400, "BadRequest", "the request's body is not what this path takes") from None
 
