@@ -74,6 +74,16 @@ class Notes:
         return next((known[steps[:end]] for end in range(len(steps), 0, -1) if steps[:end] in known), None)
 
 
+def find(files: tuple[tuple[str, bytes], ...], *steps: str) -> str | None:
+    """Where a table of a configuration without mistakes stands, in words; None if it is in no file."""
+    for path, content in files:
+        text = content.decode()
+        document = Document(path, text, tomllib.loads(text))
+        if steps[1] in document.tree.get(steps[0], ()):
+            return Notes().place(document, steps)
+    return None
+
+
 def shown(steps: Steps) -> str:
     """The way to a value as people write it: `[callers.trainer] any[1].uid`."""
     daemon = 2 if steps[1:2] in {("limits",), ("kubernetes",)} else 1

@@ -13,12 +13,16 @@ import pytest
 import uvloop
 
 from broker.callers.accounts import Account
-from broker.config.shape import Address, CallerEntry, Config, DaemonSettings, Rule
+from broker.config.shape import Address, CallerEntry, Config, Credential, DaemonSettings, Rule
 from broker.control_client import Client
 from broker.errors import BrokerError
+from broker.events import Event
+from broker.explaining import Files
 from broker.server import control, gate, sockets
 from broker.server.clerk import Clerk, Facts
 from broker.server.control import Control
+from broker.server.denials import Denials
+from broker.server.inquiry import Inquiry
 from broker.server.issuer import Issuer
 from broker.server.rights import Rights
 from tests.made import SERVICE, a_config, a_role, an_adc
@@ -40,7 +44,7 @@ ACCOUNTS = {
 }
 
 
-def an_office_plan(*more: CallerEntry, generation: str = "1" * 64) -> Config:
+def an_office_plan(*more: CallerEntry | Credential, generation: str = "1" * 64) -> Config:
     """Alice is a caller, bob one by his group, carol and erin issue, dave and the daemon's own user are operators."""
     config = a_config(
         a_role(region="eu-west-1"),
@@ -99,6 +103,14 @@ class Office:
             note=self.work.events.append,
             clock=self.clock,
         )
+        self.denials = Denials(self.clock.wall)
+        self.files: Files = ()
+        self.inquiry = Inquiry(self.clerk, self.work.tokens, self.denials, lambda: self.files, note=self.noted)
+
+    def noted(self, event: Event) -> None:
+        """As the ledger does it."""
+        self.work.events.append(event)
+        self.denials.listen(event)
 
     async def mint(self, *names: str) -> None:
         """Have these held, as the first caller that is granted them gets them."""
@@ -119,7 +131,7 @@ class OpenOffice(Office):
         self.admin = ""
 
     async def __aenter__(self) -> Self:
-        plane = Control(self.clerk, self.issuer)
+        plane = Control(self.clerk, self.issuer, self.inquiry)
         admin = sockets.listen_tcp(Address("127.0.0.1", 0), 16)
         self.admin = f"127.0.0.1:{admin.getsockname()[1]}"
         self._stack = contextlib.AsyncExitStack()
