@@ -25,7 +25,7 @@ from broker.sources.aws_specs import AssumeRole, Federation, WebIdentity, name_s
 Files = tuple[tuple[str, bytes], ...]
 
 HIDDEN = "known to operators"
-_DISCREET = ("external_id",)
+_DISCREET = ("external_id", "file", "token_file")
 _NOT_GRANTED = "an operator can add it to the caller's `grants` and reload"
 _NOT_SHARED = (
     "the lease is the daemon's own session, handed on: share_identity = true on the credential would allow it, a role "
@@ -192,9 +192,14 @@ def _shown(spec: Spec, *, whole: bool, rendered: bool) -> dict[str, Any]:
     """What is set of a spec, by the configuration's own keys; the session name as upstream is told it."""
     if rendered and isinstance(spec, AssumeRole | WebIdentity | Federation):
         spec = msgspec.structs.replace(spec, session_name=name_sent(spec))
-    shown = {key: value for key, value in msgspec.to_builtins(spec).items() if value not in (None, (), [], {})}
+    shown = {key: _set(value) for key, value in msgspec.to_builtins(spec).items() if value not in (None, (), [], {})}
     discreet = () if whole else (key for key in shown if key in _DISCREET or _is_reference(getattr(spec, key, None)))
     return shown | dict.fromkeys(discreet, HIDDEN)
+
+
+def _set(value: Any) -> Any:
+    """Of a reference, the one way that is taken; of a table, whatever is in it."""
+    return {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
 
 
 def _is_reference(value: Any) -> bool:

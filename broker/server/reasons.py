@@ -51,7 +51,7 @@ _OF_PODS: dict[str, Reason] = {
     ),
     "swap-of-another": Reason(
         "a path token was asked for by something else than a pod's own token",
-        "docs/kubernetes.md says how it is swapped",
+        "docs/kubernetes.md says how one is swapped",
     ),
     "pod-unbound": Reason("the cluster does not say which pod the token is bound to", _OF_OURS),
     "jwt-malformed": Reason("what was shown is no token of a cluster, or damaged", _OF_OURS),
