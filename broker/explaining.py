@@ -67,6 +67,11 @@ def unknown_caller(book: Book, name: str) -> Refused:
     return Refused(403, "UnknownCaller", advice)
 
 
+def prepare(files: Files) -> None:
+    """Find out where things stand: once a generation, and long enough for a large one to be no loop's work."""
+    find(files, "callers", "")
+
+
 def explain(question: Question) -> Explanation:
     """The answer, by the very decision that requests get."""
     book, entry, name, account = question.book, question.entry, question.credential, question.account

@@ -101,6 +101,7 @@ class Control:
     async def _explain(self, request: web.Request) -> web.Response:
         account, order = await self._asking(request), await _body(request, api.ExplainOrder)
         named = None if order.uid is None else await self._clerk.directory.account_soon(order.uid)
+        await asyncio.get_running_loop().run_in_executor(None, self._inquiry.read)
         return _json(self._inquiry.explain(account, order, named))
 
     async def _denial(self, request: web.Request) -> web.Response:

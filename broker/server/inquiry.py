@@ -38,6 +38,10 @@ class Inquiry:
         self._files = files
         self._note = note
 
+    def read(self) -> None:
+        """Find out where things stand in the configuration; blocking, for a thread."""
+        explaining.prepare(self._files())
+
     def explain(self, asking: Account, order: api.ExplainOrder, named: Account | None) -> api.Explanation:
         """Which rule decides; `named` is the account of the order's uid. Raises Refused for what is not his to see."""
         whole, entry = self._rights.is_operator(asking), self._rights.seen_by(asking).get(order.caller)

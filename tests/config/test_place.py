@@ -166,3 +166,12 @@ class TestFind:
         """By its line; nowhere under zero configuration."""
         assert find(self.FILES, *steps) == place
         assert find((), *steps) is None
+
+    def test_files_are_read_once_a_generation(self, monkeypatch: pytest.MonkeyPatch):
+        """Thousands of lines take a while, and any user may have a caller explained."""
+        files = (("/etc/once.toml", b"[callers.x]\n[callers.y]\n"),)
+        find(files, "callers", "x")
+        monkeypatch.setattr("broker.config.place.lines", None)
+        monkeypatch.setattr("broker.config.place.tomllib", None)
+
+        assert find(files, "callers", "y") == "/etc/once.toml:2 [callers.y]"
