@@ -191,7 +191,7 @@ def _key(event: _Denial) -> tuple[object, ...]:
     """What makes two denials the same: all but what is another each time, or that who asks may choose."""
     if isinstance(event, RequestDenied):
         who = (event.uid, event.caller, event.token_id, event.pod, event.peer)
-        return (event.reason, event.status, *who, event.dialect)
+        return (event.reason, event.status, *who, event.dialect, event.credential)
     return (event.reason, event.uid, event.credential, event.caller)
 
 

@@ -1,6 +1,6 @@
 """What travels over the control socket: frozen values, encoded as JSON. Pure; both sides read it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -126,7 +126,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Who(msgspec.Struct, frozen=True, kw_only=True):
-    """Who the asking process is to this daemon."""
+    """Who the asking process is to this daemon. `token` is what a worker showed; else it is known by its uid."""
 
     uid: int
     user: str | None
@@ -134,6 +134,72 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
     how: str
     operator: bool
     granted: tuple[Granted, ...]
+    token: Token | None = None
+
+
+class WhoOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is the worker that has this token? Its SHA-256 in hexadecimal asks; the token itself need not travel."""
+
+    digest: str
+
+
+class ExplainOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """May this caller have this credential? `uid` is whose process it is."""
+
+    caller: str
+    credential: str
+    uid: int | None = None
+
+
+class MintAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """One mint that upstream would be asked for. `spec` is what is set of it; `rendered`: its templates are filled."""
+
+    credential: str
+    source: str
+    place: str
+    spec: dict[str, Any]
+    rendered: bool
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a caller may have a credential, or may not. Places are files, lines and keys of the configuration."""
+
+    allowed: bool
+    reason: str  # "granted", or as in the audit line of a denial
+    why: str
+    advice: str | None  # what to do next
+    caller: str
+    credential: str
+    place: str  # of the caller's entry, which is the `nth` of `callers`
+    nth: int
+    callers: int
+    grants: tuple[str, ...]
+    grant: int | None  # its place among the grants, from 1
+    default_of: str | None  # the kind for which it answers those who name none
+    uid: int | None
+    user: str | None
+    group: str | None  # the group that matched
+    matched: str | None  # by what the uid is this caller; without one, which pods are
+    also: tuple[str, ...]  # other callers that this uid is: their grants join
+    first: str | None  # which of them comes first with this grant: known by its uid, the process is that one here
+    mints: tuple[MintAsked, ...]  # in the order in which they are asked: bases first
+    generation: str
+
+
+class DenialRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request was refused, and what to do next; `at` is in seconds since the epoch."""
+
+    request_id: str
+    at: float
+    status: int
+    reason: str
+    what: str
+    advice: str
+    uid: int | None
+    caller: str | None
+    token_id: str | None
+    dialect: str | None
+    credential: str | None
 
 
 class RefreshOrder(msgspec.Struct, frozen=True, kw_only=True):

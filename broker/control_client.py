@@ -5,9 +5,11 @@ it while the daemon was down. Nor does a daemon whose worker port another user h
 """
 
 import contextlib
+import hashlib
 import http.client
 import os
 import pwd
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -30,6 +32,7 @@ PATIENCE = 60.0
 MOMENT = 1.0
 LONGEST_ANSWER = 8 << 20
 LONGEST_TOKEN = 4096
+_TOKEN = re.compile(r"cbw_[A-Za-z0-9_-]{43}")
 # What a worker's command is told for a 401, whose own words are for programs.
 _OVER = msgspec.json.encode(
     {
@@ -219,6 +222,17 @@ def check_outer(environ: Mapping[str, str]) -> None:
 def _plane_of(environ: Mapping[str, str]) -> Address | None:
     where = urlsplit(environ.get("CREDBROKER_WORKER", ""))
     return Address(where.hostname or "", where.port or 80) if where.netloc else None
+
+
+def worker_digest(environ: Mapping[str, str]) -> str | None:
+    """The SHA-256 of the worker token that this process shows, in hexadecimal; None where it shows none.
+
+    The file where there is one, else the variable: a container may have been given no more.
+    """
+    file = Path(environ.get("CREDBROKER_WORKER_TOKEN_FILE") or "/nonexistent")
+    variable = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
+    token = read_private(file, LONGEST_TOKEN).decode("utf-8", "replace") if file.exists() else variable
+    return hashlib.sha256(token.encode()).hexdigest() if _TOKEN.fullmatch(token) else None
 
 
 def exchange(connection: Connection, method: str, path: str, body: bytes | None) -> http.client.HTTPResponse:

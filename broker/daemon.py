@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
-from aiohttp import web
 
 from broker import clock, logs, process
 from broker.audit import Audit, ToLog
@@ -33,11 +32,14 @@ from broker.minter.asking import REVIEWERS, Mints, Reviewer
 from broker.minter.client import Launch, Pool, Service
 from broker.plan import make_book
 from broker.rounds import Rounds
+from broker.server import gate
 from broker.server.bounds import bounds
 from broker.server.clerk import Clerk, Facts
 from broker.server.control import Control
+from broker.server.denials import Denials
 from broker.server.directory import Directory
 from broker.server.doors import BACKLOG, Doors, open_doors
+from broker.server.inquiry import Inquiry
 from broker.server.issuer import Issuer
 from broker.server.kept_tokens import KeptTokens
 from broker.server.reception import Reception
@@ -72,10 +74,11 @@ class Daemon:
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self.config = start.config
+        self.config, self._snapshot = start.config, start.snapshot
         self._identity = dict(start.identity)
         self.metrics = Metrics()
-        self._ledger = Ledger(self.metrics.listen, logs.listen)
+        self._denials = Denials(clock.wall)
+        self._ledger = Ledger(self.metrics.listen, logs.listen, self._denials.listen)
         self._note = self._ledger.note
         self._supervisor = Supervisor()
         self._audit: Audit | None = None
@@ -158,7 +161,7 @@ class Daemon:
             raise
         finally:
             self._supervisor.reloaded()
-        before, self.config = self.config, config
+        before, self.config, self._snapshot = self.config, config, snapshot
         for pool in (self._pool, self._reviewer.pool):
             pool.relaunch(self._minters(snapshot))
         self.desk.swap(book)
@@ -209,6 +212,7 @@ class Daemon:
         folder = Path(self._start.runtime_dir) if self._start.audited else None
         self._kept = KeptTokens.of(tokens, folder, self.socket_path, self._note, clock)
         self._issuer.adopt(self.desk.book)
+        self._inquiry = Inquiry(self._clerk, tokens, self._denials, lambda: self._snapshot.files, note=self._note)
         self._receive(tokens)
 
     def _receive(self, tokens: WorkerTokens) -> None:
@@ -242,13 +246,10 @@ class Daemon:
             server = await loop.create_server(self._plane.connection, sock=listener, backlog=BACKLOG)
             self._servers.append(server)
             stack.callback(server.close)
-        control = Control(self._clerk, self._issuer, self._kept.flush)
-        for app, ours in ((control.socket_app(), doors.control), (control.admin_app(), doors.admin)):
-            runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            for listener in ours:
-                await web.SockSite(runner, listener).start()
+        control = Control(self._clerk, self._issuer, self._inquiry, self._kept.flush)
+        people = gate.of_socket(process.raise_descriptor_limit())
+        await gate.serve(control.socket_app(), doors.control, people, stack)
+        await gate.serve(control.admin_app(), doors.admin, gate.of_admin(self._attestor.uid_of), stack)
 
     def _minters(self, snapshot: Snapshot) -> Launch | Service:
         if self.config.daemon.minter_socket:
@@ -274,6 +275,7 @@ class Daemon:
             due = clock.now() + TICK
             await asyncio.sleep(TICK)
             self.metrics.lags.append(lag := max(clock.now() - due, 0.0))
+            self.metrics.events_lost = self._ledger.lost
             self._plane.sweep(lag)
             self._reviews.tick()
             self._issuer.expire()

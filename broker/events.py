@@ -85,9 +85,10 @@ class RequestDenied(msgspec.Struct, frozen=True):
     uid: int | None = None
     caller: str | None = None  # where it was known who asked
     token_id: str | None = None
-    dialect: str | None = None
+    dialect: str | None = None  # "socket" for the control plane
     pod: Pod | None = None
     peer: str | None = None  # its address, where that tells pods from one another
+    credential: str | None = None  # that was asked for by a name which the configuration has
 
 
 class Limited(msgspec.Struct, frozen=True):

@@ -61,6 +61,7 @@ class Metrics:
         self.remaining = Histogram(_LIFE)
         self.took = Histogram(_TOOK)
         self.lags = deque([0.0], maxlen=LOOK_BACK)  # of the loop's ticks, a second each
+        self.events_lost = 0
         self._mints: Counter[tuple[str, str]] = Counter()
         self._stale: Counter[str] = Counter()
         self._denied: Counter[str] = Counter()
@@ -139,6 +140,7 @@ class Metrics:
         yield count("denied", "Requests refused, by our reason.", ["reason"], self._denied)
         yield count("upstream_calls", "Mints asked of a source.", ["source", "code"], self._upstream)
         yield count("write_failures", "Writes of the audit or of token digests that failed.", ["file"], self._unwritten)
+        yield Count(PREFIX + "events_lost", "Events that a part of the daemon failed on.", value=self.events_lost)
         yield Count(
             PREFIX + "minter_restarts", "Minters lost: to a deadline, a crash, or their size.", value=self._restarts
         )

@@ -69,10 +69,11 @@ ARROWS: dict[str, set[str]] = {
     "minter.keys": PURE | {"jwt"},
     "minter.review": SHAPE | {"jwt", "minter.keys"},  # no source: it mints nothing, and belongs to no cloud
     "minter.child": SHAPE | {"config", "minter.frames", "minter.review", "plan", "process", "sources"},
+    "explaining": DECISIONS | {"callers", "config", "control_api", "sources"},
     "checking": SHAPE | {"minter.client", "minter.frames", "plan"},
     "server.sockets": SHAPE | {"callers"},
     "server": DECISIONS
-    | {"callers", "control_api", "desk", "dialects", "head", "ledger", "metrics", "origin", "rounds"}
+    | {"callers", "control_api", "desk", "dialects", "explaining", "head", "ledger", "metrics", "origin", "rounds"}
     | {"server.sockets", "state", "status", "waiting", "worker_env"},  # what a pod sets, told with its path token
     # The worker's and the command line's side.
     "worker_env": SHAPE | {"dialects"},
@@ -89,7 +90,8 @@ ARROWS: dict[str, set[str]] = {
     | {"state", "status", "supervisor", "waiting", "worker_env"},
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
-    | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"},
+    | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"}
+    | {"explaining"},
 }
 
 LOOPS = {"rounds", "server", "minter.client", "daemon", "cli"}

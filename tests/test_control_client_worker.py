@@ -1,12 +1,13 @@
 """A command inside a worker: it asks the worker plane, by the token that it was started with."""
 
+import hashlib
 import socket
 from pathlib import Path
 
 import pytest
 
 from broker import control_client
-from broker.control_client import Untrusted, WorkerPlane, as_worker, check_outer
+from broker.control_client import Untrusted, WorkerPlane, as_worker, check_outer, worker_digest
 from broker.errors import BrokerError, NoDaemon
 from broker.secret import Secret
 from tests.answering import answering
@@ -100,3 +101,41 @@ class TestCheckOuter:
         monkeypatch.setattr(control_client, "tcp_listener_owner", lambda _: SOMEBODY)
 
         check_outer(environ)
+
+
+class TestWorkerDigest:
+    TOKEN = "cbw_" + "t" * 43
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        """A token file as `exec` makes it."""
+        path = tmp_path / "token"
+        path.write_text(self.TOKEN)
+        path.chmod(0o600)
+        return path
+
+    def test_it_is_that_of_the_file_and_else_of_the_variable(self, file: Path):
+        """A container that was given the variables alone has no such file."""
+        other = "cbw_" + "o" * 43
+        environ = {"CREDBROKER_WORKER_TOKEN_FILE": str(file), "AWS_CONTAINER_AUTHORIZATION_TOKEN": other}
+        digests = [worker_digest(environ)]
+        file.unlink()
+        digests.append(worker_digest(environ))
+
+        assert digests == [hashlib.sha256(text.encode()).hexdigest() for text in (self.TOKEN, other)]
+
+    @pytest.mark.parametrize("text", ["attested", "", "cbw_short", "eyJhbGciOi.J9.x"])
+    def test_what_is_no_worker_token_is_none(self, file: Path, text: str):
+        """Then it is the uid that a worker is known by, or somebody else's token."""
+        file.write_text(text)
+
+        assert worker_digest({"CREDBROKER_WORKER_TOKEN_FILE": str(file)}) is None
+        assert worker_digest({"AWS_CONTAINER_AUTHORIZATION_TOKEN": text}) is None
+        assert worker_digest({}) is None
+
+    def test_a_file_that_others_may_write_is_refused(self, file: Path):
+        """Somebody may have put his own there."""
+        file.chmod(0o666)
+
+        with pytest.raises(BrokerError, match="others may write to it"):
+            worker_digest({"CREDBROKER_WORKER_TOKEN_FILE": str(file)})

@@ -98,6 +98,24 @@ class TestLag:
 
         assert on_uvloop(main) > 0.03
 
+    def test_what_a_listener_failed_on_is_counted_where_it_is_seen(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """No listener hurts another, so nothing else would tell of it."""
+
+        def broken(_: Event) -> None:
+            raise RuntimeError("a bug of ours")
+
+        async def main() -> bool:
+            monkeypatch.setattr("broker.daemon.logs.listen", broken)
+            async with running(a_start(tmp_path)) as daemon:
+                await ready(daemon)
+                while not daemon.metrics.events_lost:  # noqa: ASYNC110 - a tick brings it about
+                    await asyncio.sleep(0.005)
+                return b"credbroker_events_lost_total" in daemon.metrics.scrape(())
+
+        assert on_uvloop(main)
+
 
 class TestSystemd:
     def test_it_is_ready_once_all_that_is_required_is_held(self, tmp_path: Path, systemd: socket.socket):

@@ -14,7 +14,7 @@ from tests.all_events import EVENTS, MINTED
 from tests.leaping import EPOCH, START
 from tests.made import a_book, a_minted, a_role, keys
 
-# The names of the contract, each with its labels, and that of failing writes.
+# The names of the contract, each with its labels, and those of failing writes and lost events.
 CONTRACT = {
     "requests_total": {"dialect", "code"},
     "lease_expiry_timestamp_seconds": {"credential"},
@@ -31,6 +31,7 @@ CONTRACT = {
     "minter_restarts_total": set[str](),
     "upstream_calls_total": {"source", "code"},
     "write_failures_total": {"file"},
+    "events_lost_total": set[str](),
 }
 
 

@@ -120,9 +120,20 @@ def _in_path(segments: tuple[str, ...]) -> Shown:
     return PathToken(text, rest)
 
 
-def unidentified(reason: str) -> Refused:
-    """The one 401 of the worker plane; it says what to set and never what was wrong. `reason` is for the audit line."""
-    return Refused(401, "Unauthorized", _HOW_TO, reason=reason)
+class Unidentified(Refused):
+    """The one 401 of the worker plane; it says what to set and never what was wrong. `reason` is for the audit line.
+
+    `whose` is for it too: whose token was shown by somebody else.
+    """
+
+    def __init__(self, reason: str, whose: Caller | None = None) -> None:
+        super().__init__(401, "Unauthorized", _HOW_TO, reason=reason)
+        self.whose = whose
+
+
+def unidentified(reason: str, whose: Caller | None = None) -> Refused:
+    """A 401 for this reason."""
+    return Unidentified(reason, whose)
 
 
 def match_uid(callers: tuple[CallerEntry, ...], account: Account) -> Caller | None:

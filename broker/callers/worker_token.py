@@ -145,10 +145,13 @@ class WorkerTokens:
         """The live token of that text and purpose, or None."""
         if len(text) != LENGTH:
             return None
-        entry = self._by_digest.get(_digest(text))
-        if entry is None or entry.purpose != purpose or now >= entry.ends:
-            return None
-        return entry
+        entry = self.by_digest(_digest(text), now)
+        return entry if entry is not None and entry.purpose == purpose else None
+
+    def by_digest(self, digest: bytes, now: float) -> TokenEntry | None:
+        """The live token of this SHA-256, which only its holder and this table know; or None."""
+        entry = self._by_digest.get(digest)
+        return entry if entry is not None and now < entry.ends else None
 
     def entry(self, token_id: str) -> TokenEntry | None:
         """The token of that id, or None."""

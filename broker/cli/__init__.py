@@ -24,6 +24,7 @@ _COMMANDS = {
     "doctor": "Say whose credentials each SDK and tool here will use.",
     "status": "Show the running daemon's leases and callers.",
     "whoami": "Show which caller you are and what you may have.",
+    "explain": "Say why a caller may have a credential or not, or why a request was refused.",
     "token": "Issue, list and revoke worker tokens.",
     "refresh": "Mint a credential anew, now.",
     "reload": "Make the daemon read its configuration again.",

@@ -47,7 +47,8 @@ def command(form: str, ttl: int, explicit: str | None, **how: Any) -> None:
     worker = client.post("/worker", api.WorkerOrder(caller=making.caller, use=making.use, ttl=ttl), api.Worker)
     check_port(worker)
     folder = base / f"env-{int(time.time() + ttl)}-{worker.token_ids[0]}"
-    changes = environment(worker, making, str(folder), fetched(worker, making), kept_fresh=False)
+    secrets = fetched(worker, making)
+    changes = environment(worker, making, str(folder), secrets, kept_fresh=False, socket=client.path)
     lay_out(changes.folders, contents(changes))
     if not firsts(worker, making).all:
         warn(f"{worker.caller} is granted nothing that is wanted here")

@@ -1,6 +1,7 @@
 """Options that several commands share, and how they find the configuration and the daemon. Thin."""
 
 import os
+import pwd
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from broker.config import find, read
 from broker.config.durations import seconds
 from broker.config.shape import Config, Snapshot
 from broker.errors import BrokerError
+
+NO_UID = 2**32 - 1  # what the kernel calls nobody at all
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -67,6 +70,18 @@ ttl_option: Decorator = click.option(
     help='How long it lives: "45m", "8h", or seconds.',
 )
 credential_argument: Decorator = click.argument("name", metavar="NAME", shell_complete=credentials)
+
+
+def uid_of(text: str | None, option: str = "--uid") -> int | None:
+    """A user by name or number. Raises click's usage error."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdecimal() and int(text) < NO_UID:
+        return int(text)
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise click.BadParameter(f"there is no user {text!r}", param_hint=option) from None
 
 
 def daemon(explicit: str | None) -> control_client.Client:

@@ -1,7 +1,6 @@
 """`credbroker token`: worker tokens of the running daemon."""
 
 import datetime as dt
-import pwd
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,7 @@ import msgspec
 
 from broker import control_api as api
 from broker.cli.names import callers
-from broker.cli.options import daemon, json_option, socket_option, ttl_option
+from broker.cli.options import daemon, json_option, socket_option, ttl_option, uid_of
 from broker.cli.tables import table
 from broker.cli.words import say
 from broker.control_client import quoted
@@ -57,7 +56,7 @@ def issue(
       credbroker token issue --caller trainer --for path
           # GCE_METADATA_HOST=127.0.0.1:PORT/w/TOKEN
     """
-    order = api.TokenOrder(caller=caller, ttl=ttl, purpose=purpose, uid=_uid(uid))
+    order = api.TokenOrder(caller=caller, ttl=ttl, purpose=purpose, uid=uid_of(uid))
     client = daemon(explicit)
     token = client.post("/tokens", order, api.Token)
     assert token.token is not None
@@ -108,12 +107,3 @@ def _when(token: api.Token) -> str:
     if token.expires_at is None:
         return "its command ends"
     return dt.datetime.fromtimestamp(token.expires_at).astimezone().strftime("%Y-%m-%d %H:%M %Z")
-
-
-def _uid(text: str | None) -> int | None:
-    if text is None or text.isdecimal():
-        return None if text is None else int(text)
-    try:
-        return pwd.getpwnam(text).pw_uid
-    except KeyError:
-        raise click.BadParameter(f"there is no user {text!r}", param_hint="--uid") from None

@@ -154,16 +154,20 @@ def told_of(name: str, error: BrokerError) -> BrokerError:
     return error
 
 
-def environment(worker: api.Worker, making: Making, folder: str, fetched: Fetched, *, kept_fresh: bool) -> Environment:
-    """What to change in this process's environment; `kept_fresh` where somebody renews the token file."""
+def environment(
+    worker: api.Worker,
+    making: Making,
+    folder: str,
+    fetched: Fetched,
+    *,
+    kept_fresh: bool,
+    socket: str | None = None,
+) -> Environment:
+    """What to change in this process's environment; `kept_fresh` where somebody renews the token file.
+
+    `socket` is the daemon's control socket.
+    """
     first = firsts(worker, making)
-    plane = Plane(
-        address=Address(worker.host, worker.port),
-        folder=folder,
-        program=program(),
-        header_token=Secret(worker.header_token),
-        path_token=Secret(worker.path_token),
-    )
     aws = google = None
     if first.aws:
         regions = tuple((one.name, one.region) for one in worker.granted if one.kind == Kind.AWS)
@@ -180,7 +184,7 @@ def environment(worker: api.Worker, making: Making, folder: str, fetched: Fetche
         )
     home = str(Path(folder, "home")) if making.private_home else None
     made = Worker(
-        plane=plane,
+        plane=_plane(worker, folder, socket),
         aws=aws,
         google=google,
         variables=fetched.variables,
@@ -191,6 +195,17 @@ def environment(worker: api.Worker, making: Making, folder: str, fetched: Fetche
     changes = worker_environment(made, os.environ)
     _tell_left_out(fetched.variables, changes)
     return changes
+
+
+def _plane(worker: api.Worker, folder: str, socket: str | None) -> Plane:
+    return Plane(
+        address=Address(worker.host, worker.port),
+        folder=folder,
+        program=program(),
+        header_token=Secret(worker.header_token),
+        path_token=Secret(worker.path_token),
+        socket=socket and str(Path(socket).absolute()),
+    )
 
 
 def settings(first: Firsts) -> Settings:

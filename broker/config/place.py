@@ -1,5 +1,6 @@
 """Where things stand in a configuration file, and the mistakes found there. Pure."""
 
+import functools
 import json
 import re
 import tomllib
@@ -72,6 +73,22 @@ class Notes:
             self._lines[document.path] = lines(document.text)
         known = self._lines[document.path]
         return next((known[steps[:end]] for end in range(len(steps), 0, -1) if steps[:end] in known), None)
+
+
+def find(files: tuple[tuple[str, bytes], ...], *steps: str) -> str | None:
+    """Where a table of a configuration without mistakes stands, in words; None if it is in no file."""
+    documents, notes = _read(files)
+    for document in documents:
+        if steps[1] in document.tree.get(steps[0], ()):
+            return notes.place(document, steps)
+    return None
+
+
+@functools.lru_cache(maxsize=1)
+def _read(files: tuple[tuple[str, bytes], ...]) -> tuple[tuple[Document, ...], Notes]:
+    """The files of one generation, read once: thousands of lines take a while."""
+    texts = ((path, content.decode()) for path, content in files)
+    return tuple(Document(path, text, tomllib.loads(text)) for path, text in texts), Notes()
 
 
 def shown(steps: Steps) -> str:

@@ -55,17 +55,17 @@ class Clerk:
     ) -> None:
         self.directory = directory
         self.stopping = asyncio.Event()
-        self._desk = desk
-        self._rounds = rounds
-        self._rights = rights
+        self.desk = desk
+        self.rounds = rounds
+        self.rights = rights
         self._metrics = metrics
-        self._clock = clock
+        self.clock = clock
         self._facts = facts
         self._reload = reload
 
     def status(self, account: Account, issuer: Issuer) -> api.Status:
         """The daemon's leases and callers, as far as the account may see them."""
-        seen, book, facts = self._rights.seen_by(account), self._desk.book, self._facts
+        seen, book, facts = self.rights.seen_by(account), self.desk.book, self._facts
         return api.Status(
             version=__version__,
             pid=os.getpid(),
@@ -84,48 +84,48 @@ class Clerk:
 
     def who(self, account: Account) -> api.Who:
         """Who the account is to this daemon, and what it may have."""
-        caller = match.match_uid(self._rights.callers, account)
+        caller = match.match_uid(self.rights.callers, account)
         return api.Who(
             uid=account.uid,
             user=account.user,
             callers=tuple(found.caller for found in caller.matches) if caller else (),
             how="uid, by the kernel's word on the control socket",
-            operator=self._rights.is_operator(account),
+            operator=self.rights.is_operator(account),
             granted=self.granted(caller) if caller else (),
         )
 
     def granted(self, caller: Caller) -> tuple[api.Granted, ...]:
         """What a caller may have, in order."""
-        return tuple(status.granted(self._desk.keepers_of(caller), self._clock.now()))
+        return tuple(status.granted(self.desk.keepers_of(caller), self.clock.now()))
 
     def row(self, keeper: Keeper) -> api.LeaseRow:
         """One lease's row."""
-        return status.lease_row(keeper, self._clock.now())
+        return status.lease_row(keeper, self.clock.now())
 
     def missing(self) -> tuple[str, ...]:
         """Required credentials without a valid lease."""
-        return status.missing(self._desk.book, self._rounds.keepers, self._clock.now())
+        return status.missing(self.desk.book, self.rounds.keepers, self.clock.now())
 
     def degraded(self) -> tuple[str, ...]:
         """Credentials whose last mint failed."""
-        return status.degraded(self._rounds.keepers)
+        return status.degraded(self.rounds.keepers)
 
     def scrape(self) -> bytes:
         """The metrics."""
-        return self._metrics.scrape(self._rounds.keepers)
+        return self._metrics.scrape(self.rounds.keepers)
 
     def reload(self, account: Account) -> str:
         """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed."""
-        self._rights.operators_only(account)
+        self.rights.operators_only(account)
         return self._reload(account.uid)
 
     def lease(self, account: Account, want: Want) -> bytes | Flight:
         """The lease that the account is granted, as `/env/NAME` gives it, or the flight that brings it."""
-        lease = self._desk.lease(self._rights.matched(account), want, "socket")
+        lease = self.desk.lease(self.rights.matched(account), want, "socket")
         if not isinstance(lease, Lease):
             return lease
         request = Request("GET", ("env", want.name or ""), (), {}, keep_alive=True)
-        return environment.render(request, lease, lease.left(self._clock.now())).body
+        return environment.render(request, lease, lease.left(self.clock.now())).body
 
     def refresh(
         self, account: Account, name: str, mfa_code: Secret | None, callers: tuple[str, ...] = ()
@@ -138,36 +138,36 @@ class Clerk:
         if not keepers:
             raise Refused(404, "NotFound", "no lease of that name that you may see: credbroker status lists them")
         if mfa_code is None:
-            if any(map(self._rounds.needs_code, keepers)):
+            if any(map(self.rounds.needs_code, keepers)):
                 raise IdentityMissing("an MFA code is needed", code="MfaRequired")
-            return tuple(self._rounds.start(keeper) for keeper in keepers)
-        now = self._clock.now()
+            return tuple(self.rounds.start(keeper) for keeper in keepers)
+        now = self.clock.now()
         cold = (keeper for keeper in keepers if keeper.held(now) is None)
-        return (self._rounds.start_with_code(next(cold, keepers[0]), mfa_code),)
+        return (self.rounds.start_with_code(next(cold, keepers[0]), mfa_code),)
 
     def _as(self, account: Account, name: str, callers: tuple[str, ...]) -> list[Keeper]:
         """The credential as callers get it whose tokens the account may have."""
-        entries = [entry for entry in map(self._rights.entry, callers) if entry]
-        matches = tuple(match.facts_for(one, account) for one in entries if self._rights.may_issue(one, account))
+        entries = [entry for entry in map(self.rights.entry, callers) if entry]
+        matches = tuple(match.facts_for(one, account) for one in entries if self.rights.may_issue(one, account))
         caller = Caller(matches=matches, how="uid", uid=account.uid)
-        return [keeper for keeper, _ in self._desk.keepers_of(caller) if keeper.rendered.label == name]
+        return [keeper for keeper, _ in self.desk.keepers_of(caller) if keeper.rendered.label == name]
 
     def _seen(self, account: Account, name: str) -> list[Keeper]:
-        keepers = [keeper for keeper in self._of(self._rights.seen_by(account)) if keeper.rendered.label == name]
-        if not keepers and (caller := match.match_uid(self._rights.callers, account)):
-            keepers = [keeper for keeper, _ in self._desk.keepers_of(caller) if keeper.rendered.label == name]
+        keepers = [keeper for keeper in self._of(self.rights.seen_by(account)) if keeper.rendered.label == name]
+        if not keepers and (caller := match.match_uid(self.rights.callers, account)):
+            keepers = [keeper for keeper, _ in self.desk.keepers_of(caller) if keeper.rendered.label == name]
         return keepers
 
     def _of(self, seen: Mapping[str, CallerEntry]) -> list[Keeper]:
         """The keepers of these callers: rendered for one of them, or shared with one whoever was first to ask."""
         return [
             keeper
-            for keeper in self._rounds.keepers
+            for keeper in self.rounds.keepers
             if keeper.rendered.facts.caller in seen or any(self._shares(entry, keeper) for entry in seen.values())
         ]
 
     def _shares(self, entry: CallerEntry, keeper: Keeper) -> bool:
-        rendered, book = keeper.rendered, self._desk.book
+        rendered, book = keeper.rendered, self.desk.book
         if rendered.label not in entry.grants or of_one_caller(book, rendered.label):
             return False
         return book.rendered(rendered.label, CallerFacts(caller=entry.name), rendered.audience).key == rendered.key

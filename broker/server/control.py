@@ -16,10 +16,12 @@ from broker.errors import BrokerError, ConfigError, NotReady, Refused
 from broker.model import Want
 from broker.secret import Secret
 from broker.server.clerk import Clerk
+from broker.server.inquiry import Inquiry
 from broker.server.issuer import Issuer
 from broker.server.sockets import peer_uid
 from broker.waiting import Landing
 
+BODY_DEADLINE = 5.0
 COLD_WAIT = 35.0  # a command waits for a mint as long as one may take
 _NO_STORE = {"Cache-Control": "no-store"}
 _T = TypeVar("_T")
@@ -29,18 +31,24 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Control:
     """The control API's routes over a Clerk. `kept` returns once what has changed of tokens survives a restart."""
 
-    def __init__(self, clerk: Clerk, issuer: Issuer, kept: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, clerk: Clerk, issuer: Issuer, inquiry: Inquiry, kept: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._clerk = clerk
         self._issuer = issuer
+        self._inquiry = inquiry
         self._kept = kept
 
     def socket_app(self) -> web.Application:
         """The application on the Unix socket."""
-        app = web.Application(middlewares=[_problems], client_max_size=64 * 1024)
+        app = web.Application(middlewares=[_problems, self._audited], client_max_size=64 * 1024)
         app.add_routes(
             [
                 web.get("/status", self._status),
                 web.get("/whoami", self._whoami),
+                web.post("/whoami", self._who_is_worker),
+                web.post("/explain", self._explain),
+                web.get("/denials/{id}", self._denial),
                 web.get("/readyz", self._ready_by_name),
                 web.get("/lease/{name}", self._lease),
                 web.post("/worker", self._worker),
@@ -66,9 +74,16 @@ class Control:
         )
         return app
 
+    @web.middleware
+    async def _audited(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except BrokerError as error:
+            self._inquiry.refused(error, _peer(request), request.match_info.get("name"))
+            raise
+
     async def _asking(self, request: web.Request) -> Account:
-        assert request.transport is not None
-        uid = peer_uid(request.transport.get_extra_info("socket"))
+        uid = _peer(request)
         if uid is None:
             raise Refused(403, "AccessDenied", "the kernel does not say who you are here (a user namespace?)")
         return await self._clerk.directory.account_soon(uid)
@@ -78,6 +93,19 @@ class Control:
 
     async def _whoami(self, request: web.Request) -> web.Response:
         return _json(self._clerk.who(await self._asking(request)))
+
+    async def _who_is_worker(self, request: web.Request) -> web.Response:
+        account, order = await self._asking(request), await _body(request, api.WhoOrder)
+        return _json(self._inquiry.worker(account, order))
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        account, order = await self._asking(request), await _body(request, api.ExplainOrder)
+        named = None if order.uid is None else await self._clerk.directory.account_soon(order.uid)
+        await asyncio.get_running_loop().run_in_executor(None, self._inquiry.read)
+        return _json(self._inquiry.explain(account, order, named))
+
+    async def _denial(self, request: web.Request) -> web.Response:
+        return _json(self._inquiry.denial(await self._asking(request), request.match_info["id"]))
 
     async def _tokens(self, request: web.Request) -> web.Response:
         return _json(self._issuer.seen_by(await self._asking(request)))
@@ -168,6 +196,11 @@ class Control:
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
+def _peer(request: web.Request) -> int | None:
+    """Who is at the other end, if he is still there."""
+    return peer_uid(request.transport.get_extra_info("socket")) if request.transport is not None else None
+
+
 async def _healthy(_: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 
@@ -197,7 +230,11 @@ def _json(value: object, status: int = 200) -> web.Response:
 
 async def _body(request: web.Request, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
+        async with asyncio.timeout(BODY_DEADLINE):
+            body = await request.read()
+        return msgspec.json.decode(body, type=kind)
+    except TimeoutError:
+        raise Refused(408, "RequestTimeout", "the request's body did not come; send it at once") from None
     except msgspec.MsgspecError:
         raise Refused(400, "BadRequest", "the request's body is not what this path takes") from None
 

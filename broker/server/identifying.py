@@ -88,9 +88,9 @@ class Identifier:
         if link.for_pods and entry.caller.pod is None:
             raise match.unidentified("pods-alone")
         if not entry.fits(link.uid, attesting=self._attesting):
-            raise match.unidentified("token-of-another-uid")
+            raise match.unidentified("token-of-another-uid", whose=entry.caller)
         if entry.peer != link.pod_peer:
-            raise match.unidentified("token-of-another-pod")
+            raise match.unidentified("token-of-another-pod", whose=entry.caller)
         return entry.caller if entry.caller.pod is None else self._by_swapped(entry, link)
 
     def _by_swapped(self, entry: TokenEntry, link: Link) -> Caller | Examination:

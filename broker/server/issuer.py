@@ -95,12 +95,12 @@ class Issuer:
         caller = Caller(matches=(facts,), how="token", uid=bound.uid if bound else None)
         ttl = min(order.ttl, LONGEST_TTL)
         token, made = self._make(TokenOrder(caller=caller, purpose=order.purpose, ttl=ttl, issued_by=account.uid))
-        return msgspec.structs.replace(_listed(made), token=token.open())
+        return msgspec.structs.replace(listed(made), token=token.open())
 
     def seen_by(self, account: Account) -> tuple[api.Token, ...]:
         """The live tokens of the callers that the account may see."""
         seen = self._rights.seen_by(account).keys()
-        return tuple(_listed(entry) for entry in self._tokens.list() if _names(entry) <= seen)
+        return tuple(listed(entry) for entry in self._tokens.list() if _names(entry) <= seen)
 
     def count(self, caller: str) -> int:
         """How many live tokens a caller has."""
@@ -112,7 +112,7 @@ class Issuer:
         if entry is None or not _names(entry) <= self._rights.seen_by(account).keys():
             raise Refused(404, "NotFound", "no token of that id that you may see: credbroker token list has them")
         self._end(token_id, "revoked", account.uid)
-        return _listed(entry)
+        return listed(entry)
 
     def expire(self) -> None:
         """End the tokens that have reached their time."""
@@ -178,7 +178,8 @@ def _ends(entry: TokenEntry) -> float | None:
     return None if entry.held and not entry.unclaimed else entry.expires_at
 
 
-def _listed(entry: TokenEntry) -> api.Token:
+def listed(entry: TokenEntry) -> api.Token:
+    """A token as people are shown it."""
     return api.Token(
         id=entry.id,
         caller=entry.caller.name,

@@ -17,12 +17,12 @@ from broker.desk import Desk
 from broker.dialects import DIALECTS, Dialect, Wish, imds
 from broker.dialects import token as nameless
 from broker.errors import BrokerError, NotReady, Refused
-from broker.events import RequestDenied
 from broker.metrics import Metrics
 from broker.model import Caller, Kind, Lease, Want
 from broker.origin import refuse_forwarded
 from broker.rounds import Clock, Flight, Note
 from broker.server import swap
+from broker.server.denials import Sender, denied
 from broker.server.directory import Directory
 from broker.server.identifying import Identifier
 from broker.server.limiter import Limiter
@@ -132,17 +132,26 @@ class Reception:
         except BrokerError as error:
             if self._limiter.failed(link.counted_as):
                 return self._once_too_often(error, asked.dialect)
-            return self.refuse(error, asked.dialect, link)
+            whose = error.whose if isinstance(error, match.Unidentified) else None
+            return self.refuse(error, asked.dialect, link, whose, self._named(asked))
 
     def late(self, asked: Asked, link: Link) -> Reply:
         """The reply for who has waited long enough; what was waited for goes on."""
         return self.refuse(NotReady("nothing is minted yet; ask again", retry_after=1.0), asked.dialect, link)
 
-    def refuse(self, error: BrokerError, dialect: Dialect | None, link: Link, caller: Caller | None = None) -> Reply:
+    def refuse(
+        self,
+        error: BrokerError,
+        dialect: Dialect | None,
+        link: Link,
+        caller: Caller | None = None,
+        credential: str | None = None,
+    ) -> Reply:
         """The refusal in the dialect's own shape; its request id stands in the audit line too."""
         request_id = secrets.token_hex(8)
         if error.status < UNAVAILABLE:
-            self._note(_denied(error, request_id, dialect, link, caller))
+            sender = Sender(uid=link.uid, peer=link.pod_peer, dialect=dialect.NAME if dialect else None)
+            self._note(denied(error, request_id, sender, caller, credential))
         reply = (dialect or nameless).refuse(error, request_id)
         self._metrics.requests[dialect.NAME if dialect else "none", reply.status] += 1
         return reply
@@ -164,7 +173,16 @@ class Reception:
         try:
             return self._serve_known(asked, link, caller)
         except BrokerError as error:
-            return self.refuse(error, dialect, link, caller)
+            return self.refuse(error, dialect, link, caller, self._named(asked))
+
+    def _named(self, asked: Asked) -> str | None:
+        """The credential that is asked for by name, if there is one of it: no other text of a caller's is written."""
+        try:
+            want = asked.want or (asked.dialect.parse(asked.request) if asked.dialect else None)
+        except BrokerError:
+            return None
+        name = want.name if isinstance(want, Want) else None
+        return name if name in self._desk.book.credentials else None
 
     def _serve_known(self, asked: Asked, link: Link, caller: Caller) -> Reply | Landing:
         dialect, want = asked.dialect, asked.want
@@ -233,22 +251,6 @@ def _asked(request: Request, *, with_imds: bool) -> Asked:
         # Who speaks it hears so at once, known or not: clients then look elsewhere. For all others it is any path.
         return Asked(request, shown, None, nowhere=isinstance(shown, match.ImdsToken) or request.method == "PUT")
     return Asked(request, shown, dialect)
-
-
-def _denied(
-    error: BrokerError, request_id: str, dialect: Dialect | None, link: Link, caller: Caller | None
-) -> RequestDenied:
-    return RequestDenied(
-        reason=error.reason if isinstance(error, Refused) else "upstream-denied",
-        status=error.status,
-        request_id=request_id,
-        uid=link.uid,
-        caller=caller.name if caller else None,
-        token_id=caller.token_id if caller else None,
-        dialect=dialect.NAME if dialect else None,
-        pod=caller.pod if caller else None,
-        peer=link.pod_peer,
-    )
 
 
 def _no_such_path() -> Refused:

@@ -3,7 +3,6 @@
 Mint functions load botocore and run only in a minter; the specs are in `aws_specs`.
 """
 
-import hashlib
 import json
 from typing import Any
 
@@ -13,11 +12,9 @@ from broker.errors import Denied, IdentityMissing
 from broker.model import AwsKeys, Facts, Given, Kind, Minted, Value
 from broker.sources import aws_sts
 from broker.sources.aws_identity import MFA_ADVICE, Identity, Local, found, handed_on, look, opened
-from broker.sources.aws_specs import AssumeRole, Federation, Session, WebIdentity
+from broker.sources.aws_specs import AssumeRole, Federation, Session, WebIdentity, name_sent
 from broker.sources.source import Source
 
-LONGEST_SESSION_NAME = 64
-LONGEST_FEDERATED_NAME = 32
 LONGEST_WEB_TOKEN = 20_000
 LEAST_WEB_TOKEN = 4
 # What the STS of other stores says to GetCallerIdentity where it knows only how to mint (MinIO the first).
@@ -52,7 +49,7 @@ def assume_role(spec: AssumeRole, given: Given) -> Minted:
         "assume_role",
         f"assume {spec.role_arn}",
         RoleArn=spec.role_arn,
-        RoleSessionName=_shortened(spec.session_name, LONGEST_SESSION_NAME),
+        RoleSessionName=name_sent(spec),
         DurationSeconds=spec.duration,
         ExternalId=spec.external_id,
         Policy=_document(spec.policy),
@@ -76,7 +73,7 @@ def web_identity(spec: WebIdentity, _: Given) -> Minted:
         "assume_role_with_web_identity",
         f"assume {spec.role_arn}",
         RoleArn=spec.role_arn,
-        RoleSessionName=_shortened(spec.session_name, LONGEST_SESSION_NAME),
+        RoleSessionName=name_sent(spec),
         WebIdentityToken=token,
         DurationSeconds=spec.duration,
         Policy=_document(spec.policy),
@@ -97,7 +94,7 @@ def federation(spec: Federation, given: Given) -> Minted:
         identity,
         "get_federation_token",
         "get a federation token",
-        Name=_shortened(spec.session_name, LONGEST_FEDERATED_NAME),
+        Name=name_sent(spec),
         DurationSeconds=spec.duration,
         Policy=_document(spec.policy),
         PolicyArns=_arns(spec.policy_arns),
@@ -164,14 +161,6 @@ def _web_token(path: str) -> str:
     if not LEAST_WEB_TOKEN <= len(token) <= LONGEST_WEB_TOKEN or not token.isprintable():
         raise IdentityMissing(f"the token file {path} holds no web identity token", code="TokenFileUnreadable")
     return token
-
-
-def _shortened(name: str, longest: int) -> str:
-    """The name, or where it is too long its end behind a digest of all of it, so that no two names become one."""
-    if len(name) <= longest:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-    return f"{digest}.{name[len(digest) + 1 - longest :]}"
 
 
 def _document(policy: dict[str, Any] | None) -> str | None:

@@ -3,6 +3,7 @@
 Names may hold templates until `plan` has rendered them, and are checked against the same limits again afterwards.
 """
 
+import hashlib
 import ipaddress
 import json
 from typing import Annotated, Any, ClassVar
@@ -15,6 +16,8 @@ from broker.model import Kind, Spec
 _ONE = r"\{(?:caller|hostname|uid|user|group)\}"  # a template
 _END = r"$(?!\n)"  # Python's $ alone lets a last newline through
 _NAME = rf"^(?:[A-Za-z0-9_+=,.@-]|{_ONE})+{_END}"
+LONGEST_SESSION_NAME = 64
+LONGEST_FEDERATED_NAME = 32
 _LONGEST_POLICY = 2048
 _HOUR = 3600
 LONGEST_ROLE = 12 * _HOUR  # at AWS
@@ -159,6 +162,18 @@ def _too_long_for_aws(spec: "AssumeRole | WebIdentity") -> tuple[tuple[str, str]
     if spec.endpoint_url is not None or spec.duration <= LONGEST_ROLE:
         return ()
     return (("duration", "is 12h at most at AWS; another store's STS, named by endpoint_url, may give more"),)
+
+
+def name_sent(spec: AssumeRole | WebIdentity | Federation) -> str:
+    """The session name as STS is told it.
+
+    Where it is too long, its end behind a digest of all of it, so that no two names become one.
+    """
+    name, longest = spec.session_name, LONGEST_FEDERATED_NAME if isinstance(spec, Federation) else LONGEST_SESSION_NAME
+    if len(name) <= longest:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{digest}.{name[len(digest) + 1 - longest :]}"
 
 
 def _is_private(url: str) -> bool:

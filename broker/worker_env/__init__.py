@@ -14,7 +14,7 @@ from broker.model import Kind
 from broker.worker_env.aws import AwsGrant, aws_environment
 from broker.worker_env.environment import Environment, Plane, applied, contents, joined
 from broker.worker_env.google import GoogleGrant, google_environment, token_file
-from broker.worker_env.outer import WORKER, WORKER_TOKEN_FILE, remembered, unwrapped
+from broker.worker_env.outer import WORKER, WORKER_SOCKET, WORKER_TOKEN_FILE, remembered, unwrapped
 from broker.worker_env.profile import Settings, profile_settings
 from broker.worker_env.shadows import warnings
 from broker.worker_env.variables import VariablesGrant, fitting, variables_environment
@@ -77,6 +77,7 @@ def _common(worker: Worker) -> Environment:
         set=(
             (WORKER, f"http://{plane.address}"),
             (WORKER_TOKEN_FILE, plane.token_file),
+            *(((WORKER_SOCKET, plane.socket),) if plane.socket is not None else ()),
             *((("HOME", home),) if home is not None else ()),
         ),
         folders=(plane.folder, *((home,) if home is not None else ())),

@@ -35,6 +35,7 @@ class Plane(msgspec.Struct, frozen=True, kw_only=True):
     program: tuple[str, ...]
     header_token: Secret | None = None
     path_token: Secret | None = None
+    socket: str | None = None  # the control socket of the same daemon
 
     @property
     def authorization(self) -> Text:

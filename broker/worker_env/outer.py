@@ -13,6 +13,7 @@ from broker.worker_env.environment import Environment
 
 WORKER = "CREDBROKER_WORKER"  # the address of the worker plane
 WORKER_TOKEN_FILE = "CREDBROKER_WORKER_TOKEN_FILE"  # noqa: S105  # the name of a variable
+WORKER_SOCKET = "CREDBROKER_WORKER_SOCKET"  # the control socket of the same daemon
 OUTER = "CREDBROKER_OUTER"
 
 _IDENTITY = frozenset(
@@ -49,7 +50,7 @@ def remembered(environ: Mapping[str, str], common: Environment, *clouds: Environ
         previous |= {name: environ[name] for name in part.unset if name in environ}
     previous |= dict.fromkeys(_SECRET & previous.keys())
     if len(undone) < len(clouds):
-        for name in (WORKER, WORKER_TOKEN_FILE):
+        for name in (WORKER, WORKER_TOKEN_FILE, WORKER_SOCKET):
             previous.pop(name, None)
     return Environment(set=((OUTER, json.dumps(previous, separators=(",", ":"))),))
 

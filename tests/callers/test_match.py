@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from broker.callers import match
 from broker.callers.match import Attested, Bad, Bare, HeaderToken, ImdsToken, PathToken, Probe, Shown
+from broker.model import Caller, CallerFacts
 from broker.wire import Request
 
 HEADER = "cbw_" + "h" * 43
@@ -185,3 +186,12 @@ class TestUnidentified:
 
         assert (refused.status, refused.reason, refused.exit_status) == (401, "token-unknown", 4)
         assert refused.advice == match.unidentified("uid-matches-nobody").advice
+
+    def test_whose_token_it_was_is_known_and_not_told(self):
+        """For the audit line alone."""
+        whose = Caller(matches=(CallerFacts(caller="trainer"),), how="token", token_id="t1")
+        refused = match.unidentified("token-of-another-uid", whose)
+
+        assert isinstance(refused, match.Unidentified)
+        assert refused.whose == whose
+        assert refused.advice == match.unidentified("token-unknown").advice

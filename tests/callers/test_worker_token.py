@@ -129,6 +129,18 @@ class TestFind:
         assert tokens.find(noise[:1] * 47, "header", 1.0) is None
 
 
+class TestByDigest:
+    @pytest.mark.parametrize("purpose", ["header", "path"])
+    def test_a_live_token_is_found_by_its_digest(self, purpose: Purpose) -> None:
+        """Whatever it is for: who asks so shows it nowhere."""
+        tokens = WorkerTokens()
+        text, entry = issued(tokens, an_order(purpose=purpose))
+        digest = hashlib.sha256(text.encode()).digest()
+
+        assert (tokens.by_digest(digest, 59.0), tokens.by_digest(digest, 60.0)) == (entry, None)
+        assert tokens.by_digest(text.encode(), 0.0) is None
+
+
 class TestEntry:
     def test_its_caller_is_who_it_was_ordered_for_and_known_by_the_token(self) -> None:
         """All its matches, and the credentials that it was narrowed to."""

@@ -51,6 +51,8 @@ class TestBash:
             ("credbroker token ", ["issue", "list", "revoke"]),
             ("credbroker exec --use train,cl", ["train,closed"]),
             ("credbroker token issue --caller b", ["batch"]),
+            ("credbroker explain --caller b", ["batch"]),
+            ("credbroker explain --caller batch cl", ["closed"]),
         ],
     )
     def test_it_offers_what_fits(self, stage: Newcomer, line: str, offered: list[str]):

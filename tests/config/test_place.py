@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.config.place import Document, Notes, lines, shown
+from broker.config.place import Document, Notes, find, lines, shown
 from broker.errors import ConfigError
 from tests.config.toy import toml
 
@@ -145,3 +145,33 @@ class TestNotes:
         notes.raise_if_any()
 
         assert len(notes) == 0
+
+
+class TestFind:
+    FILES = (
+        ("/etc/a.toml", b"[callers.x]\nuid = 1\n"),
+        ("/etc/b.toml", b"\n[callers.y]\n[credentials]\nx.source = 1\n"),
+    )
+
+    @pytest.mark.parametrize(
+        ("steps", "place"),
+        [
+            (("callers", "x"), "/etc/a.toml:1 [callers.x]"),
+            (("callers", "y"), "/etc/b.toml:2 [callers.y]"),
+            (("credentials", "x"), "/etc/b.toml:4 [credentials.x]"),
+            (("callers", "z"), None),
+        ],
+    )
+    def test_a_table_is_found_in_whichever_file_it_stands(self, steps: tuple[str, str], place: str | None):
+        """By its line; nowhere under zero configuration."""
+        assert find(self.FILES, *steps) == place
+        assert find((), *steps) is None
+
+    def test_files_are_read_once_a_generation(self, monkeypatch: pytest.MonkeyPatch):
+        """Thousands of lines take a while, and any user may have a caller explained."""
+        files = (("/etc/once.toml", b"[callers.x]\n[callers.y]\n"),)
+        find(files, "callers", "x")
+        monkeypatch.setattr("broker.config.place.lines", None)
+        monkeypatch.setattr("broker.config.place.tomllib", None)
+
+        assert find(files, "callers", "y") == "/etc/once.toml:2 [callers.y]"

@@ -208,9 +208,9 @@ class Broker:
         return time.monotonic() - began
 
     def audit(self, event: str | None = None) -> list[dict[str, Any]]:
-        """The audit's lines so far, of one kind if it is named."""
+        """The audit's whole lines so far, of one kind if it is named."""
         try:
-            lines = [json.loads(line) for line in self.audit_file.read_bytes().splitlines()]
+            lines = [json.loads(line) for line in self.audit_file.read_bytes().rpartition(b"\n")[0].splitlines()]
         except FileNotFoundError:
             return []
         return [line for line in lines if event in {None, line["event"]}]

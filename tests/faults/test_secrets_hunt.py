@@ -88,7 +88,7 @@ class Hunt:
     def _upstream(self) -> None:
         broker = self.broker
         for one in REFUSALS:
-            broker.sts.script = lambda _, one=one: one  # type: ignore[misc]  # bound now
+            broker.sts.script = lambda _, one=one: one  # bound now
             for credential in ("train", "mine"):
                 refreshed(broker, credential)
         broker.sts.script = None
@@ -99,7 +99,7 @@ class Hunt:
         for pid in broker.client.get("/status", api.Status).minters:
             os.kill(pid, signal.SIGKILL)
         for credential in ("train", "mine", "data"):
-            until(lambda credential=credential: refreshed(broker, credential) == "ok")  # type: ignore[misc]  # likewise
+            until(lambda credential=credential: refreshed(broker, credential) == "ok")
 
     def _workers(self) -> None:
         broker, replies = self.broker, []

@@ -1,8 +1,8 @@
 """A control plane at work: the parts behind it over a scripted upstream, and its applications on real sockets."""
 
 import asyncio
+import contextlib
 import os
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -11,15 +11,18 @@ from typing import Any, Self, TypeVar
 import msgspec
 import pytest
 import uvloop
-from aiohttp import web
 
 from broker.callers.accounts import Account
-from broker.config.shape import Address, CallerEntry, Config, DaemonSettings, Rule
+from broker.config.shape import Address, CallerEntry, Config, Credential, DaemonSettings, Rule
 from broker.control_client import Client
 from broker.errors import BrokerError
-from broker.server import control, sockets
+from broker.events import Event
+from broker.explaining import Files
+from broker.server import control, gate, sockets
 from broker.server.clerk import Clerk, Facts
 from broker.server.control import Control
+from broker.server.denials import Denials
+from broker.server.inquiry import Inquiry
 from broker.server.issuer import Issuer
 from broker.server.rights import Rights
 from tests.made import SERVICE, a_config, a_role, an_adc
@@ -29,6 +32,7 @@ T = TypeVar("T")
 
 CAROL, DAVE, ERIN = 61_003, 61_004, 61_005
 DAEMON = os.geteuid()
+DESCRIPTORS = 4096
 ACCOUNTS = {
     ALICE: Account(ALICE, "alice", ((ALICE, "alice"),)),
     BOB: Account(BOB, "bob", ((61_300, "vision"),)),
@@ -40,7 +44,7 @@ ACCOUNTS = {
 }
 
 
-def an_office_plan(*more: CallerEntry, generation: str = "1" * 64) -> Config:
+def an_office_plan(*more: CallerEntry | Credential, generation: str = "1" * 64) -> Config:
     """Alice is a caller, bob one by his group, carol and erin issue, dave and the daemon's own user are operators."""
     config = a_config(
         a_role(region="eu-west-1"),
@@ -99,6 +103,14 @@ class Office:
             note=self.work.events.append,
             clock=self.clock,
         )
+        self.denials = Denials(self.clock.wall)
+        self.files: Files = ()
+        self.inquiry = Inquiry(self.clerk, self.work.tokens, self.denials, lambda: self.files, note=self.noted)
+
+    def noted(self, event: Event) -> None:
+        """As the ledger does it."""
+        self.work.events.append(event)
+        self.denials.listen(event)
 
     async def mint(self, *names: str) -> None:
         """Have these held, as the first caller that is granted them gets them."""
@@ -119,19 +131,19 @@ class OpenOffice(Office):
         self.admin = ""
 
     async def __aenter__(self) -> Self:
-        plane = Control(self.clerk, self.issuer)
+        plane = Control(self.clerk, self.issuer, self.inquiry)
         admin = sockets.listen_tcp(Address("127.0.0.1", 0), 16)
         self.admin = f"127.0.0.1:{admin.getsockname()[1]}"
-        self._runners = [
-            await _serve(plane.socket_app(), sockets.listen_unix(self.path, 0o666)),
-            await _serve(plane.admin_app(), admin),
-        ]
+        self._stack = contextlib.AsyncExitStack()
+        await gate.serve(
+            plane.socket_app(), [sockets.listen_unix(self.path, 0o666)], gate.of_socket(DESCRIPTORS), self._stack
+        )
+        await gate.serve(plane.admin_app(), [admin], gate.of_admin(lambda _local, _peer: None), self._stack)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, at: TracebackType | None) -> None:
         self.clerk.stopping.set()
-        for runner in self._runners:
-            await runner.cleanup()
+        await self._stack.aclose()
         self.work.upstream.gate.set()
         await self.rounds.close()
         self.work.directory.close()
@@ -139,14 +151,6 @@ class OpenOffice(Office):
     async def ask(self, question: Callable[[Client], T]) -> T:
         """What the command line's client is answered, in a thread as it blocks."""
         return await asyncio.get_running_loop().run_in_executor(None, question, Client(self.path, PATIENCE))
-
-
-async def _serve(app: web.Application, listener: socket.socket) -> web.AppRunner:
-    """As the daemon does it."""
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.SockSite(runner, listener).start()
-    return runner
 
 
 def in_office(main: Callable[[Office], Awaitable[T]], config: Config | None = None) -> T:

@@ -255,3 +255,39 @@ class TestDesk:
             return status(work, head("/aws/train"), a_link(STRANGER)), work.upstream.asked
 
         assert at_work(main) == (401, [])
+
+
+class TestNamed:
+    @pytest.mark.parametrize(
+        ("path", "shown", "told"),
+        [
+            ("/aws/hidden", "attested", ("not-granted", "trainer", "hidden")),
+            ("/aws/nowhere", "attested", ("not-granted", "trainer", None)),
+            ("/token", "cbw_x", ("authorization-not-ours", None, None)),
+            ("/env/train", "cbw_x", ("authorization-not-ours", None, "train")),
+            ("/nowhere/train", "attested", ("NotFound", "trainer", None)),
+            ("/computeMetadata/v1/instance/x", "attested", ("MetadataFlavorMissing", "trainer", None)),
+        ],
+    )
+    def test_a_denial_names_the_caller_and_the_credential_where_there_are_such(
+        self, path: str, shown: str, told: tuple[str, str | None, str | None]
+    ):
+        """Whoever asks, for whatever: a name that is no credential's is text of his, and is not written."""
+
+        async def main(work: Work) -> tuple[str, str | None, str | None]:
+            await work.warm()
+            status(work, head(path, shown), a_link())
+            (event,) = work.noted(RequestDenied)
+            return event.reason, event.caller, event.credential
+
+        assert at_work(main) == told
+
+    def test_a_token_that_another_uid_shows_is_named(self):
+        """By its id and its caller's name, so that it can be revoked."""
+
+        async def main(work: Work) -> tuple[str, str | None, bool]:
+            status(work, head("/aws/train", work.token("pods", uid=BOB)), a_link(ALICE))
+            (event,) = work.noted(RequestDenied)
+            return event.reason, event.caller, event.token_id == work.tokens.list()[0].id
+
+        assert at_work(main) == ("token-of-another-uid", "pods", True)

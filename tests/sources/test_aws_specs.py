@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.sources.aws_specs import AssumeRole, Federation, Session, WebIdentity
+from broker.sources.aws_specs import AssumeRole, Federation, Session, WebIdentity, name_sent
 
 ROLE: dict[str, Any] = {"role_arn": "arn:aws:iam::123456789012:role/path/train"}
 WEB: dict[str, Any] = {**ROLE, "token_file": "/var/run/token"}
@@ -131,3 +131,18 @@ class TestSchema:
         assert isinstance(about, msgspec.inspect.StructType)
         marked = [field.name for field in about.fields if getattr(field.type, "extra", None) == {"unit": "seconds"}]
         assert marked == ["duration"]
+
+
+class TestNameSent:
+    @pytest.mark.parametrize(
+        ("spec", "longest"),
+        [(AssumeRole(**ROLE, session_name="n" * 100), 64), (Federation(session_name="n" * 100), 32)],
+    )
+    def test_a_name_that_is_too_long_is_cut_to_what_sts_takes(self, spec: AssumeRole | Federation, longest: int):
+        """With a digest of all of it in front."""
+        assert len(name_sent(spec)) == longest
+
+    @pytest.mark.parametrize("name", ["node7-trainer", "n" * 64])
+    def test_any_other_is_sent_as_it_is(self, name: str):
+        """As CloudTrail shows it."""
+        assert name_sent(WebIdentity(**WEB, session_name=name)) == name

@@ -194,3 +194,12 @@ class TestReserved:
         environ = {"WANDB_API_KEY": "CANARY", "S3_CANNED_ACL": "CANARY"}
 
         assert "CANARY" not in variables(worker_environment(worker, environ))["CREDBROKER_OUTER"]
+
+
+class TestSocket:
+    def test_a_worker_knows_where_to_ask_who_it_is(self):
+        """Where its daemon's control socket is known; it is no secret."""
+        plane = msgspec.structs.replace(PLANE, socket="/run/credbroker/broker.sock")
+
+        assert variables(worker_environment(Worker(plane=plane), {}))["CREDBROKER_WORKER_SOCKET"] == plane.socket
+        assert "CREDBROKER_WORKER_SOCKET" not in variables(worker_environment(WORKER, {}))
