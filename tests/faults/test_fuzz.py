@@ -20,7 +20,7 @@ from tests.fakes.sts import FakeSts
 from tests.faults.grammar import connections
 from tests.faults.stage import Broker, everything
 
-EXAMPLES = int(os.environ.get("CREDBROKER_FUZZ", "600"))
+EXAMPLES = int(os.environ.get("CREDBROKER_FUZZ", "400"))
 FUZZ = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

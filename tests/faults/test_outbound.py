@@ -142,6 +142,7 @@ class TestFault25:
         assert elsewhere.calls == []
         assert asked == {(TRAIN, name) for name in ("train-me", "train-alice", "train-bob", "train-batch", "mine-me")}
 
+    @pytest.mark.root  # a process that cannot be dumped shows its descriptors to root alone
     def test_the_daemon_itself_connects_to_nobody(self, own: Broker):
         """Minters do: none of its own sockets has upstream's port for a peer."""
         own.start()
