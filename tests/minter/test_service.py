@@ -16,7 +16,8 @@ import pytest
 from broker.errors import MintError
 from broker.minter import frames
 from broker.minter.frames import Brought, Call, Failed
-from broker.model import AccessToken
+from broker.model import AccessToken, Variables
+from broker.secret import Secret
 from tests.minter import toys
 from tests.minter.pools import ends
 from tests.minter.services import SERVICE, Activated, Connection, in_folder, short_folder, waited
@@ -213,6 +214,18 @@ class TestManners:
         assert found == {"dumpable": 0, "umask": 0o077, "session": True, "descriptors": 5, "sdks": []}
         assert environment["AWS_PROFILE"] == "prod"
         assert environment.keys().isdisjoint({*more, "LISTEN_FDS", "LISTEN_PID", "PYTHONPATH"} - {"AWS_PROFILE"})
+
+    def test_a_variable_that_the_configuration_refers_to_is_one_of_its_own(self, folder: Path):
+        """What is in the daemon's environment counts for nothing here."""
+        one = 'source = "private-env"\nsecrets = { A = { env = "TEAM_SECRET" } }'
+        with Activated(folder, in_folder(toys.launch({"TEAM_SECRET": "t"}, one=one), folder)) as service:
+            line = Line(service)
+            line.ask()
+            answer = line.answer()
+            line.close()
+
+        assert isinstance(answer, Brought)
+        assert answer.minted.value == Variables((("A", Secret("t")),))
 
 
 class TestEnd:
