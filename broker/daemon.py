@@ -20,17 +20,18 @@ from broker.callers.imds_token import ImdsTokens
 from broker.callers.peer import Attestor
 from broker.callers.worker_token import WorkerTokens
 from broker.checking import found_identities
-from broker.config import read, references, zero
+from broker.config import references, zero
 from broker.config.shape import Config, Snapshot
 from broker.desk import Desk
-from broker.errors import ConfigError, Mistake
+from broker.errors import ConfigError
 from broker.events import Event, LeaseMinted, Reloaded
 from broker.identity import minter_environment, take_identity
 from broker.ledger import Ledger
 from broker.metrics import Metrics
 from broker.minter.asking import REVIEWERS, Mints, Reviewer
 from broker.minter.client import Launch, Pool, Service
-from broker.plan import make_book
+from broker.plan import Book, make_book
+from broker.reloading import Reloading
 from broker.rounds import Rounds
 from broker.server import gate
 from broker.server.bounds import bounds
@@ -50,10 +51,6 @@ from broker.supervisor import Supervisor
 
 TICK = 1.0
 DRAIN = 5.0
-FIXED = (  # what needs a restart
-    *("listen", "admin", "socket", "runtime_dir", "minter_socket"),
-    *("audit_file", "limits", "log_level", "imds"),
-)
 NO_IMDS = "imds = true has no effect while attestation is off: /latest is 404"
 
 
@@ -91,7 +88,9 @@ class Daemon:
         if self.config.daemon.imds:  # it has no secret of the caller's: without the kernel's word it knows nobody
             self.facts.imds = "on" if self._attestor.on else NO_IMDS
         self._stack = contextlib.AsyncExitStack()
-        self._stopped = asyncio.Event()
+        self._stopped, self._told_to_reload = asyncio.Event(), asyncio.Event()
+        self._lock = asyncio.Lock()  # one reload at a time
+        self._reloading = Reloading(start.config_path, self._note, self._supervisor)
         self._servers: list[asyncio.Server] = []
 
     async def __aenter__(self) -> Self:
@@ -108,6 +107,7 @@ class Daemon:
             stack.push_async_callback(self._reviewer.pool.close)
             stack.push_async_callback(self.rounds.close)
             stack.callback(self._directory.close)
+            stack.callback(self._reloading.close)
             await self._serve(doors, stack)
             self._stack = stack.pop_all()
         return self
@@ -130,7 +130,8 @@ class Daemon:
         self._ledger.add(self._listen)
         self._look_ready()
         async with asyncio.TaskGroup() as loops:
-            fixed = [loops.create_task(one) for one in (self.rounds.run(), self._tick(), self._kept.run())]
+            ours = (self.rounds.run(), self._tick(), self._kept.run(), self._reload_when_told())
+            fixed = [loops.create_task(one) for one in ours]
             fixed += [loops.create_task(self._reviews.run()) for _ in range(REVIEWERS)]
             await self._stopped.wait()
             for loop in fixed:
@@ -145,22 +146,24 @@ class Daemon:
         """End `run`."""
         self._stopped.set()
 
-    def reload(self, by_uid: int | None = None) -> str:
+    def reload_soon(self) -> None:
+        """The same as `reload`, for a signal; what becomes of it stands in the log."""
+        self._told_to_reload.set()
+
+    async def reload(self, by_uid: int | None = None) -> str:
         """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed.
 
         The audit file is opened anew whatever becomes of it, as logrotate wants.
         """
-        if self._audit:
-            self._audit.reopen()
-        self._supervisor.reloading()
-        try:
-            config, snapshot = self._read_again()
-            book = make_book(config)
-        except ConfigError as error:
-            self._note(Reloaded(self.config.generation, error.advice, by_uid))
-            raise
-        finally:
-            self._supervisor.reloaded()
+        async with self._lock:
+            if self._audit:
+                self._audit.reopen()
+            config, snapshot, book = await self._reloading.read(lambda: self.config, by_uid)
+            self._adopt(config, snapshot, book)
+        self._note(Reloaded(config.generation, None, by_uid))
+        return config.generation
+
+    def _adopt(self, config: Config, snapshot: Snapshot, book: Book) -> None:
         before, self.config, self._snapshot = self.config, config, snapshot
         for pool in (self._pool, self._reviewer.pool):
             pool.relaunch(self._minters(snapshot))
@@ -168,8 +171,6 @@ class Daemon:
         self._directory.forget_callers()
         self._reviews.adopt(before)
         self._issuer.adopt(book)
-        self._note(Reloaded(config.generation, None, by_uid))
-        return config.generation
 
     async def narrow(self) -> bool:
         """Zero configuration: serve only what there is an identity for; whether there is any."""
@@ -258,16 +259,11 @@ class Daemon:
         own = [(one.host, one.port) for one in self._own]  # a minter must never fetch from the broker itself
         return Launch(snapshot, minter_environment(self._identity, os.environ, own))
 
-    def _read_again(self) -> tuple[Config, Snapshot]:
-        if self._start.config_path is None:
-            raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
-        config, snapshot = read.load(self._start.config_path)
-        now, then = config.daemon, self.config.daemon
-        changed = [name for name in FIXED if getattr(now, name) != getattr(then, name)]
-        if changed:
-            place = f"{self._start.config_path} [daemon]"
-            raise ConfigError(*(Mistake(f"{place} {name}", "a change here needs a restart") for name in changed))
-        return config, snapshot
+    async def _reload_when_told(self) -> None:
+        while await self._told_to_reload.wait():
+            self._told_to_reload.clear()
+            with contextlib.suppress(ConfigError):
+                await self.reload()
 
     async def _tick(self) -> None:
         """Once a second: deadlines, expired tokens, how late we are, and a sign of life to systemd."""

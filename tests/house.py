@@ -84,10 +84,21 @@ ARROWS: dict[str, set[str]] = {
     "files": PURE | {"control_client"},
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.
+    "reloading": SHAPE | {"config", "plan", "server", "supervisor"},
     "daemon": DECISIONS
     | {"audit", "audit_file", "callers", "checking", "config", "control_api", "desk", "dialects", "identity", "ledger"}
-    | {"logs", "metrics", "minter.asking", "minter.client", "process", "rounds", "server", "server.sockets", "sources"}
-    | {"state", "status", "supervisor", "waiting", "worker_env"},
+    | {
+        "logs",
+        "metrics",
+        "minter.asking",
+        "minter.client",
+        "process",
+        "reloading",
+        "rounds",
+        "server",
+        "server.sockets",
+    }
+    | {"sources", "state", "status", "supervisor", "waiting", "worker_env"},
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
     | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"}

@@ -117,7 +117,7 @@ class TestImds:
         async def main(daemon: Daemon) -> str:
             written(config, imds=then)
             with pytest.raises(ConfigError) as refused:
-                daemon.reload()
+                await daemon.reload()
             return refused.value.advice
 
         assert running(written(config, imds=imds), main).endswith("[daemon] imds: a change here needs a restart")

@@ -26,7 +26,7 @@ class TestMinterSocket:
             start = a_start(tmp_path, ELSEWHERE, identity={"AWS_PROFILE": "prod"})
             async with running(start) as daemon:
                 await ready(daemon)
-                daemon.reload()
+                await daemon.reload()
                 return list(the_pool(daemon).launches), daemon.config.daemon.minter_socket
 
         launches, path = on_uvloop(run)

@@ -34,7 +34,7 @@ async def main(folder, identity, plan):
     async with running(a_start(Path(folder), plan, identity=identity)) as daemon:
         await ready(daemon)
         status, lease = await ask(daemon, "/aws/train")
-        daemon.reload()
+        await daemon.reload()
         daemon._clerk.scrape()
         return status, lease["AccountId"], sorted({name.split(".")[0] for name in sys.modules})
 

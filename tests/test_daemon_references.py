@@ -27,7 +27,7 @@ class TestReferences:
             async with running(a_start(tmp_path, {**PLAN, "credentials.w": ONE})) as daemon:
                 seen = [set(os.environ)]
                 written(tmp_path, {**PLAN, "credentials.w": TWO})
-                daemon.reload()
+                await daemon.reload()
                 launches = [launch for launch in the_pool(daemon).launches if isinstance(launch, Launch)]
                 return [*seen, set(os.environ), *(set(launch.environment) for launch in launches)]
 

@@ -78,7 +78,7 @@ class TestGood:
 
         async def main(daemon: Daemon) -> tuple[list[tuple[str, int]], list[str], list[int]]:
             written(tmp_path, MORE)
-            daemon.reload()
+            await daemon.reload()
             await ready(daemon)
             asked = [call.ask.credential for call in the_pool(daemon).called]
             statuses = [(await ask(daemon, path))[0] for path in ("/aws/train", "/aws/next")]
@@ -92,7 +92,7 @@ class TestGood:
         async def main(daemon: Daemon) -> tuple[list[int], list[tuple[str, int]]]:
             before = (await ask(daemon, "/aws/next"))[0]
             written(tmp_path, PLAN)
-            daemon.reload()
+            await daemon.reload()
             return [before, (await ask(daemon, "/aws/next"))[0]], await rows(daemon)
 
         assert served(tmp_path, main, MORE) == ([200, 403], [("train", 1)])
@@ -102,7 +102,7 @@ class TestGood:
 
         async def main(daemon: Daemon) -> list[str]:
             written(tmp_path, {**PLAN, "credentials.train": ROLE.replace("job", "other")})
-            daemon.reload()
+            await daemon.reload()
             await ready(daemon)
             return [(await ask(daemon, "/aws/train"))[1]["AccessKeyId"]]
 
@@ -113,7 +113,7 @@ class TestGood:
 
         async def main(daemon: Daemon) -> tuple[list[str], bool]:
             written(tmp_path, MORE)
-            generation = daemon.reload()
+            generation = await daemon.reload()
             await ready(daemon)
             pool = the_pool(daemon)
             asked = [call.ask.generation for call in pool.called]
@@ -132,7 +132,7 @@ class TestGood:
             texts = [await token(daemon, caller) for caller in ("trainer", "guest")]
             before = [(await ask(daemon, "/aws/train", text))[0] for text in texts]
             written(tmp_path, PLAN)
-            daemon.reload()
+            await daemon.reload()
             return [*before, *[(await ask(daemon, "/aws/train", text))[0] for text in texts]]
 
         assert served(tmp_path, main, both) == [200, 200, 200, 401]
@@ -144,7 +144,7 @@ class TestGood:
         async def main(daemon: Daemon) -> list[int]:
             before = (await ask(daemon, "/aws/train"))[0]
             written(tmp_path, {**PLAN, "callers.trainer": 'uid = 61999\ngrants = ["train"]\n'})
-            daemon.reload()
+            await daemon.reload()
             return [before, (await ask(daemon, "/aws/train"))[0]]
 
         assert served(tmp_path, main) == [200, 401]
@@ -177,7 +177,7 @@ class TestRefused:
             same = daemon.config is before and daemon.desk.book.config is before
             status = (await ask(daemon, "/aws/train"))[0]
             written(tmp_path, MORE)
-            daemon.reload()
+            await daemon.reload()
             return refused.value, same, status, narrowly(daemon.config)
 
         error, same, status, after = served(tmp_path, main)
@@ -223,7 +223,7 @@ class TestRefused:
 
         async def main(daemon: Daemon) -> tuple[str, ...]:
             written(tmp_path, {**PLAN, "daemon": PLAN["daemon"] + 'operators = ["root", "group:mlops"]\n'})
-            daemon.reload()
+            await daemon.reload()
             return daemon.desk.book.config.daemon.operators
 
         assert served(tmp_path, main) == ("root", "group:mlops")

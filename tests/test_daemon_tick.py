@@ -198,7 +198,7 @@ class TestSystemd:
             async with running(a_start(tmp_path)) as daemon:
                 the_pool(daemon).gate.clear()
                 await told(systemd, "EXTEND")
-                daemon.reload()
+                await daemon.reload()
                 said = await told(systemd, "EXTEND")
                 the_pool(daemon).gate.set()
                 return said

@@ -45,7 +45,7 @@ class TestZero:
         async def main() -> None:
             async with Daemon(_zero(tmp_path)) as daemon:
                 with pytest.raises(BrokerError, match="there is no file to read again"):
-                    daemon.reload()
+                    await daemon.reload()
 
         on_uvloop(main)
 

@@ -149,20 +149,13 @@ def _mind_signals(daemon: "Daemon") -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, _stop, daemon)
-    loop.add_signal_handler(signal.SIGHUP, _reload, daemon)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
 
 
 def _stop(daemon: "Daemon") -> None:
     if daemon.stopping:
         os._exit(1)  # asked twice: at once, undrained
     daemon.stop()
-
-
-def _reload(daemon: "Daemon") -> None:
-    try:
-        daemon.reload()
-    except BrokerError:
-        return  # told in the log; nothing has changed
 
 
 def _alone(config: Config) -> Config:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -51,7 +51,7 @@ class Clerk:
         metrics: Metrics,
         clock: Clock,
         facts: Facts,
-        reload: Callable[[int | None], str],
+        reload: Callable[[int | None], Awaitable[str]],
     ) -> None:
         self.directory = directory
         self.stopping = asyncio.Event()
@@ -114,10 +114,10 @@ class Clerk:
         """The metrics."""
         return self._metrics.scrape(self.rounds.keepers)
 
-    def reload(self, account: Account) -> str:
+    async def reload(self, account: Account) -> str:
         """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed."""
         self.rights.operators_only(account)
-        return self._reload(account.uid)
+        return await self._reload(account.uid)
 
     def lease(self, account: Account, want: Want) -> bytes | Flight:
         """The lease that the account is granted, as `/env/NAME` gives it, or the flight that brings it."""

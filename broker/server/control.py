@@ -122,7 +122,7 @@ class Control:
         return _json(revoked)
 
     async def _reload(self, request: web.Request) -> web.Response:
-        generation = self._clerk.reload(await self._asking(request))
+        generation = await self._clerk.reload(await self._asking(request))
         return _json({"generation": generation})
 
     async def _refresh(self, request: web.Request) -> web.Response:

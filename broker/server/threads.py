@@ -15,11 +15,11 @@ A = TypeVar("A")
 
 
 class Threads(Generic[Q, A]):
-    """Puts questions to `ask` in at most `most` threads, begun as they are needed; answers come home to the loop."""
+    """Puts questions to `answer` in at most `most` threads, begun as they are needed; answers come home to the loop."""
 
-    def __init__(self, most: int, ask: Callable[[Q], A], name: str) -> None:
+    def __init__(self, most: int, answer: Callable[[Q], A], name: str) -> None:
         self._most = most
-        self._ask = ask
+        self._answer = answer
         self._name = name
         self._questions: queue.SimpleQueue[tuple[Q, Callable[[Q, A | Exception], None]] | None] = queue.SimpleQueue()
         self._begun = 0
@@ -35,6 +35,21 @@ class Threads(Generic[Q, A]):
             loop = asyncio.get_running_loop()
             threading.Thread(target=self._run, args=[loop], name=self._name, daemon=True).start()
 
+    async def ask(self, question: Q) -> A:
+        """The answer, for who can wait for it; raises what was raised there."""
+        asked: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+
+        def answered(_: Q, answer: A | Exception) -> None:
+            if asked.done():
+                return  # who asked has gone
+            if isinstance(answer, Exception):
+                asked.set_exception(answer)
+            else:
+                asked.set_result(answer)
+
+        self.put(question, answered)
+        return await asked
+
     def close(self) -> None:
         """Wait for nobody: idle threads end now, busy ones when they come home or with the process."""
         self._closed = True
@@ -46,7 +61,7 @@ class Threads(Generic[Q, A]):
             question, answered = item
             answer: A | Exception
             try:
-                answer = self._ask(question)
+                answer = self._answer(question)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, who asked is told, and the thread goes on
                 answer = error
             with contextlib.suppress(RuntimeError):  # the loop is closed

@@ -6,6 +6,7 @@ The C library is the real one; its answers come through a wrapper that a test st
 import contextlib
 import grp
 import os
+import signal
 import socket
 import sys
 import time
@@ -40,7 +41,7 @@ STEERED = """
 import os, pwd, sys
 from broker.callers import accounts
 from broker.cli import main
-getpwuid, getgrouplist = pwd.getpwuid, os.getgrouplist
+getpwuid, getpwnam, getgrouplist = pwd.getpwuid, pwd.getpwnam, os.getgrouplist
 def mode():
     with open({mode!r}) as file:
         return file.read()
@@ -50,11 +51,15 @@ def by_uid(uid):
     if mode() == "down":
         raise KeyError(uid)  # as glibc has it where the directory does not answer
     return getpwuid(uid)
+def by_name(name):
+    if mode() == "hang":
+        open({gate!r}).close()
+    return getpwnam(name)
 def groups(*user):
     if mode() == "broken":
         raise OSError("the directory does not answer")
     return getgrouplist(*user)
-pwd.getpwuid, os.getgrouplist = by_uid, groups
+pwd.getpwuid, pwd.getpwnam, os.getgrouplist = by_uid, by_name, groups
 accounts.FRESH = accounts.RETRY = 0.2
 sys.argv[0] = "credbroker"
 main()
@@ -153,6 +158,21 @@ class TestFault50:
         until(lambda: names.asks() == {200})
         until(lambda: names.broker.audit("LeaseHanded"))
         assert {line["caller"] for line in names.broker.audit("LeaseHanded")} == {"number"}
+
+    def test_a_reload_that_names_a_user_waits_and_nobody_else_does(self, names: Names):
+        """Who is asked for by name may be known to that service alone; meanwhile the old generation counts."""
+        broker = names.broker
+        broker.start()
+        assert names.asks() == {200}
+        names.are("hang")
+        broker.configure(callers(NUMBER.format(uid='"root"')))
+        os.kill(broker.pid, signal.SIGHUP)
+
+        assert names.asks(1.0) == {200}
+        assert broker.healthy() < PROMPT
+        assert not broker.audit("Reloaded")
+        names.release()
+        until(lambda: broker.audit("Reloaded"))
 
     def test_the_daemon_s_end_waits_for_no_look_up(self, names: Names):
         """Systemd would kill it after 90 s, and a restart last as long."""

@@ -67,7 +67,7 @@ class Reload:
         self.read = 0
         self.by: list[int | None] = []
 
-    def __call__(self, by_uid: int | None) -> str:
+    async def __call__(self, by_uid: int | None) -> str:
         self.read += 1
         self.by.append(by_uid)
         if self.trouble is not None:

@@ -170,7 +170,7 @@ class TestReload:
         """What reading it again gives."""
 
         async def main(office: Office) -> str:
-            return office.clerk.reload(ACCOUNTS[uid])
+            return await office.clerk.reload(ACCOUNTS[uid])
 
         assert in_office(main) == "2" * 64
 
@@ -180,7 +180,7 @@ class TestReload:
 
         async def main(office: Office) -> None:
             with pytest.raises(Refused, match="only operators"):
-                office.clerk.reload(ACCOUNTS[uid])
+                await office.clerk.reload(ACCOUNTS[uid])
             assert office.reload.read == 0
 
         in_office(main)
