@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--years", type=float, default=1.0, help="simulated, of soak (default 1)")
     parser.add_argument("--lives", type=int, help="instead of --years: how many lives of about 4 h each")
     parser.add_argument("--first", type=int, default=0, help="the seed of the first life (default 0)")
-    parser.add_argument("--runs", type=int, default=20, help="of each outage (default 20)")
+    parser.add_argument("--runs", type=int, default=6, help="of each outage (default 6)")
     parser.add_argument("--days", type=float, default=7.0, help="of good weather (default 7)")
     parser.add_argument("--seed", type=int, help="one life only, and what became of it")
     options = parser.parse_args()
