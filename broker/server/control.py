@@ -86,6 +86,7 @@ class Control:
         uid = _peer(request)
         if uid is None:
             raise Refused(403, "AccessDenied", "the kernel does not say who you are here (a user namespace?)")
+        assert request.transport is not None
         if self._clerk.is_minter(peer_session(request.transport.get_extra_info("socket"))):
             raise Refused(403, "AskingItself", "the broker's own identity cannot come from the broker: see its profile")
         return await self._clerk.directory.account_soon(uid)
