@@ -81,7 +81,7 @@ class TestDocuments:
             (number, f"`tests/faults/{path.name}")
             for path in (ROOT / "tests" / "faults").glob("test_*.py")
             for number in re.findall(r"^class TestFault(\d+)", path.read_text(), re.MULTILINE)
-            if 16 <= int(number) <= 31 or int(number) >= 43
+            if 16 <= int(number) <= 31 or (int(number) >= 43 and number != "47")
         }
 
         assert [one for one in sorted(tested) if one[1] not in rows.get(one[0], "")] == []
