@@ -50,6 +50,14 @@ class TestDocuments:
 
         assert {name for name in named if CliRunner().invoke(credbroker, [name, "--help"]).exit_code != 0} == set()
 
+    def test_every_fault_has_its_row_and_its_tests(self):
+        """All fifty of them; only the one that does not apply has no test."""
+        lines = (ROOT / "docs" / "faults.md").read_text().splitlines()
+        rows = [line.split(" | ") for line in lines if re.match(r"\| [0-9]+ \|", line)]
+
+        assert [int(row[0].removeprefix("| ")) for row in rows] == [*range(1, 51)]
+        assert [row[0] for row in rows if "](../tests/" not in row[3]] == ["| 41"]
+
     def test_operations_names_every_metric(self):
         """And no other."""
         text = (ROOT / "docs" / "operations.md").read_text()

@@ -102,6 +102,10 @@ class Clerk:
         """One lease's row."""
         return status.lease_row(keeper, self.clock.now())
 
+    def is_minter(self, session: int | None) -> bool:
+        """Whether that is the session of one of our own minters: what a credential_process of theirs is in, too."""
+        return session in self._facts.minters()
+
     def missing(self) -> tuple[str, ...]:
         """Required credentials without a valid lease."""
         return status.missing(self.desk.book, self.rounds.keepers, self.clock.now())

@@ -18,7 +18,7 @@ from broker.secret import Secret
 from broker.server.clerk import Clerk
 from broker.server.inquiry import Inquiry
 from broker.server.issuer import Issuer
-from broker.server.sockets import peer_uid
+from broker.server.sockets import peer_session, peer_uid
 from broker.waiting import Landing
 
 BODY_DEADLINE = 5.0
@@ -86,6 +86,9 @@ class Control:
         uid = _peer(request)
         if uid is None:
             raise Refused(403, "AccessDenied", "the kernel does not say who you are here (a user namespace?)")
+        assert request.transport is not None
+        if self._clerk.is_minter(peer_session(request.transport.get_extra_info("socket"))):
+            raise Refused(403, "AskingItself", "the broker's own identity cannot come from the broker: see its profile")
         return await self._clerk.directory.account_soon(uid)
 
     async def _status(self, request: web.Request) -> web.Response:

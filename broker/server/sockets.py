@@ -188,6 +188,17 @@ def peer_uid(connection: socket.socket) -> int | None:
     return None if uid in {overflow_uid(), _NO_UID} else uid
 
 
+def peer_session(connection: socket.socket) -> int | None:
+    """The session of the process that connected a Unix socket, while it lives; None where that is not to be known."""
+    if sys.platform == "darwin":
+        return None
+    (pid,) = struct.unpack_from("=i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    try:
+        return os.getsid(pid) if pid > 0 else None  # 0: of another pid namespace
+    except OSError:
+        return None
+
+
 def tcp_listener_owner(address: Address) -> int | None:
     """The uid of the listener that a connection to a loopback address would reach; None if there is none, or in doubt.
 

@@ -101,7 +101,7 @@ class Broker(Daemon):
         return self._process.pid
 
     def __enter__(self) -> Self:
-        while not self._ready() and self._process.poll() is None and time.monotonic() < self._began + READY_PATIENCE:
+        while not self.ready() and self._process.poll() is None and time.monotonic() < self._began + READY_PATIENCE:
             time.sleep(0.01)
         self.took = time.monotonic() - self._began
         super().__enter__()  # says what is wrong, if anything is

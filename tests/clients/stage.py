@@ -116,7 +116,7 @@ class Daemon:
 
     def __enter__(self) -> Self:
         ends = time.monotonic() + READY_PATIENCE
-        while not self._ready():
+        while not self.ready():
             if time.monotonic() > ends or self._process.poll() is not None:
                 self.__exit__(None, None, None)
                 raise AssertionError(f"the daemon did not get ready:\n{self._log.read_text()}")
@@ -127,14 +127,16 @@ class Daemon:
         with self._process:
             self._process.send_signal(signal.SIGTERM)
 
-    def metric(self, name: str, credential: str) -> float:
+    def metric(self, name: str, credential: str, **labels: str) -> float:
         """A counter of that credential; 0 while it has not moved."""
         with urllib.request.urlopen(f"http://{self._admin}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
-        wanted = f'credbroker_{name}{{credential="{credential}"}} '
+        text = ",".join(f'{label}="{value}"' for label, value in sorted({"credential": credential, **labels}.items()))
+        wanted = f"credbroker_{name}{{{text}}} "
         return sum(float(line.removeprefix(wanted)) for line in lines if line.startswith(wanted))
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Whether it holds all that is required."""
         try:
             with urllib.request.urlopen(f"http://{self._admin}/readyz", timeout=5) as answer:
                 return bool(answer.status == 200)

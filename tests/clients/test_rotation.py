@@ -1,14 +1,20 @@
 """Clients that run on while leases are replaced under them, and while the clouds that mint them are gone.
 
-Both take their time, so both run at once: this file needs about two minutes.
+Both take their time, so both run at once: this file needs two to three minutes.
 """
 
 import contextlib
+import json
 import subprocess
-from collections.abc import Iterator
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
 
+import msgspec
 import pytest
 
+from broker.schedule import LONGEST_RETRY
 from tests.clients.stage import Seen, Stage, bare, seen
 from tests.clients.staging import staged
 
@@ -23,8 +29,8 @@ EVERY = "2"
 # Leases of 72 s are replaced at about 36 s; pyarrow (C++) takes the new one 5 s before the old one's end, polars when
 # it is over: by 96 s all have moved.
 ROTATING, ROTATION_LOOK = 72, 96
-# Leases of 140 s fall due at 63..77 s and are handed out until 110 s: 82 s, and what starting takes, is between.
-DYING, OUTAGE_LOOK = 140, 82
+# Leases of 110 s fall due at 49 s and are handed out until 80 s: 56 s, and what starting takes, is between.
+DYING, OUTAGE_LOOK = 110, 56
 
 
 class Run:
@@ -92,6 +98,68 @@ class TestOutage:
 
         assert stage.daemon.metric("stale_served_total", "train") > 0
         assert stage.daemon.metric("stale_served_total", "data") > 0
+
+
+class TestAfterIt:
+    """What follows when the clouds stay away for the rest of a lease's life, and when they are back."""
+
+    def test_at_its_end_there_is_a_503_with_a_reason(self, outage: tuple[Stage, dict[str, Seen]]):
+        """And with a Retry-After: not before, and no lease."""
+        stage, _ = outage
+        found = stage.with_env(bare(stage.folder / "home"))
+        answers = [asked(found)]
+        while answers[-1].status == 200:
+            time.sleep(0.5)
+            answers.append(asked(found))
+        good, refused = answers[:-1], answers[-1]
+
+        assert {one.expiration for one in good} <= {answers[0].expiration}
+        assert (refused.status, bool(refused.retry_after)) == (503, True)
+        assert "no connection to the endpoint" in refused.message
+
+    def test_one_retry_heals_it_for_every_client(self, outage: tuple[Stage, dict[str, Seen]]):
+        """Within a minute of the clouds' return each of them works again, unchanged."""
+        stage, _ = outage
+        found = stage.with_env(bare(stage.folder / "home"))
+        failed = {name: stage.daemon.metric("mints_total", name, outcome="failed") for name in ("train", "data")}
+        stage.aws.ask("start")
+        stage.google.ask("start")
+        ends = time.monotonic() + LONGEST_RETRY + 10
+        while asked(found).status != 200 or not stage.daemon.ready():
+            assert time.monotonic() < ends
+            time.sleep(0.5)
+        again = {
+            program: stage.under_exec(bare(stage.folder / "home"), stage.command(program, program))
+            for program in PROGRAMS
+        }
+
+        assert {name: stage.daemon.metric("mints_total", name, outcome="failed") for name in failed} == failed
+        assert all(seen(process, 180).operations == 1 for process in again.values())
+        assert stage.refused() == {}
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the endpoint of an AWS client says."""
+
+    status: int
+    expiration: str = ""
+    message: str = ""
+    retry_after: str = ""
+
+
+def asked(environment: Mapping[str, str]) -> Asked:
+    """Ask it as a client does."""
+    request = urllib.request.Request(
+        environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+        headers={"Authorization": environment["AWS_CONTAINER_AUTHORIZATION_TOKEN"]},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return Asked(200, expiration=json.load(answer)["Expiration"])
+    except urllib.error.HTTPError as refused:
+        with refused:
+            said = json.load(refused)
+            return Asked(refused.code, message=said["Message"], retry_after=refused.headers["Retry-After"] or "")
 
 
 class TestRotation:

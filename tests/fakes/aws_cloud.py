@@ -50,6 +50,10 @@ class AwsCloud:
         """No key is issued any more; those that live are still good at the store."""
         self._sts.__exit__()
 
+    def start(self) -> None:
+        """It is issued again."""
+        self._sts.come_back()
+
 
 def main() -> None:
     """Serve until the end of standard input."""

@@ -44,6 +44,10 @@ class GoogleCloud:
         """No token is issued any more; those that live are still good at the store."""
         self._google.__exit__()
 
+    def start(self) -> None:
+        """It is issued again."""
+        self._google.come_back()
+
 
 def main() -> None:
     """Serve until the end of standard input."""

@@ -4,6 +4,7 @@
     sha256 BUCKET NAME      what is there now                       -> {"sha256", "size"}
     tally                   what was answered to whom, and refused  -> {"answered", "refused", "minted"}
     stop                    nothing is minted any more; stores live -> {}
+    start                   what was stopped is there again         -> {}
 
 Its end of input is its end, so that nothing survives the test that started it.
 """
@@ -33,6 +34,9 @@ class Cloud(Protocol):
     def stop(self) -> None:
         """The minting part ends."""
 
+    def start(self) -> None:
+        """It is there again."""
+
 
 def obey(cloud: Cloud) -> None:
     """Introduce the cloud, then answer until the lines end."""
@@ -57,6 +61,11 @@ def _stop(cloud: Cloud) -> dict[str, object]:
     return {}
 
 
+def _start(cloud: Cloud) -> dict[str, object]:
+    cloud.start()
+    return {}
+
+
 def _say(members: dict[str, object]) -> None:
     print(msgspec.json.encode(members).decode(), flush=True)
 
@@ -66,4 +75,5 @@ _COMMANDS: dict[str, Callable[..., dict[str, object]]] = {
     "sha256": _sha256,
     "tally": lambda cloud: cloud.tally(),
     "stop": _stop,
+    "start": _start,
 }

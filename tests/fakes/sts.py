@@ -100,6 +100,13 @@ class FakeSts:
         self._server.server_close()
         self._thread.join()
 
+    def come_back(self) -> None:
+        """Listen again where it did, after its end, with everything it knew."""
+        self.stopping.clear()
+        self._server = _Server(self, self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
     def answer(self, headers: dict[str, str], body: bytes, path: str) -> Fault:
         """What is sent back for a request."""
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))

@@ -85,13 +85,7 @@ class Upstream:
 
     def come_back(self) -> None:
         """It is there again, with everything it knew."""
-        gone = self.now
-        self.now = FakeSts(
-            gone.world,
-            registry=gone.registry,
-            lifetime=gone.rules.lifetime,
-            port=int(gone.url.rpartition(":")[2]),
-        ).__enter__()
+        self.now.come_back()
 
 
 @contextlib.contextmanager

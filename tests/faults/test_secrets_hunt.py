@@ -88,7 +88,7 @@ class Hunt:
     def _upstream(self) -> None:
         broker = self.broker
         for one in REFUSALS:
-            broker.sts.script = lambda _, one=one: one  # bound now
+            broker.sts.script = lambda _, one=one: one
             for credential in ("train", "mine"):
                 refreshed(broker, credential)
         broker.sts.script = None

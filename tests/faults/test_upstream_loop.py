@@ -1,9 +1,11 @@
 """Fault 15: a broker that is configured to fetch from itself, directly or through others."""
 
-from tests.cli.newcomer import Newcomer, newcomer, until
+from tests.cli.newcomer import CREDBROKER, Newcomer, newcomer, until
 from tests.fakes.sts import FakeSts
 from tests.faults.outage import ALONE, row
 from tests.faults.stage import Broker
+
+SOON = 15.0  # seconds, half of a mint's deadline
 
 
 class TestFault15:
@@ -17,6 +19,19 @@ class TestFault15:
 
             assert row(broker).error == "NoCredentials"
             assert broker.metric("requests_total") == 0
+        finally:
+            broker.stop()
+
+    def test_15_nor_by_a_command_of_its_own(self, sts: FakeSts, nobody: Newcomer):
+        """`credential_process = credbroker get ...` in its own profile: refused at once, not after a deadline."""
+        command = " ".join([*CREDBROKER, "get", "train", "--format", "credential-process"])
+        nobody.profile(f"region = eu-west-1\ncredential_process = {command}")
+        broker = Broker(nobody, sts, ALONE)
+        try:
+            broker.start(warm=False)
+            until(lambda: row(broker).error is not None, SOON)
+
+            assert row(broker).error == "CredentialRetrievalFailed"
         finally:
             broker.stop()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import select
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from broker import control_api as api
 from broker.control_client import Client, UnknownHere
+from broker.errors import BrokerError
 from broker.events import TokenRevoked
 from broker.hold import Hold
 from tests.server.office import OpenOffice, at_counter
@@ -140,3 +142,17 @@ class TestLoose:
 
         assert ([one.name for one in worker.granted], left) == (["train"], 2)
         assert (worker.host, worker.port) == ("127.0.0.1", 9911)
+
+
+class TestOfOurOwn:
+    @pytest.mark.parametrize("path", ["/status", "/lease/train"])
+    def test_a_minter_is_told_nothing(self, tmp_path: Path, path: str):
+        """Nor is what it has started: `credbroker get` as a credential_process would wait for itself."""
+
+        async def main(office: OpenOffice) -> BrokerError:
+            office.facts.minters = lambda: (os.getsid(0),)
+            with pytest.raises(BrokerError) as refused:
+                await office.ask(lambda client: client.get(path, dict[str, object]))
+            return refused.value
+
+        assert at_counter(main, tmp_path).code == "AskingItself"

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from broker.callers.peer import overflow_uid
 from broker.errors import BrokerError
-from broker.server.sockets import listen_unix, peer_uid
+from broker.server.sockets import listen_unix, peer_session, peer_uid
 from tests.callers.loopback import OTHER_UID, made_by
 
 
@@ -208,3 +209,27 @@ class TestPeerUid:
             accepted, _ = listener.accept()
             with accepted:
                 assert peer_uid(accepted) == expected
+
+
+class TestPeerSession:
+    def test_a_client_is_of_the_session_it_is_of(self, path: str) -> None:
+        """As long as it lives."""
+        with listen_unix(path, 0o600) as listener, socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            accepted, _ = listener.accept()
+            with accepted:
+                assert peer_session(accepted) == os.getsid(0)
+
+    def test_one_that_has_ended_has_none(self, path: str) -> None:
+        """Its pid may soon be another's."""
+        with listen_unix(path, 0o600) as listener:
+            code = f"import socket; socket.socket(socket.AF_UNIX).connect({path!r})"
+            subprocess.run([sys.executable, "-c", code], check=True)
+            accepted, _ = listener.accept()
+            with accepted:
+                assert peer_session(accepted) is None
+
+    def test_nor_has_a_socket_without_a_peer(self) -> None:
+        """Its pid is 0, which getsid(2) would take for ours."""
+        with socket.socket(socket.AF_UNIX) as lonely:
+            assert peer_session(lonely) is None

@@ -61,6 +61,14 @@ class FakeGoogle:
         self._thread.join()
         self._server.server_close()
 
+    def come_back(self) -> None:
+        """Listen again where it did, after its end, with everything it knew."""
+        self.stopping.clear()
+        self._server = _Server(("127.0.0.1", self._server.server_port), _Handler)
+        self._server.google = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
     def fail(self, endpoint: str, fault: Fault) -> None:
         """From now on, that endpoint misbehaves."""
         with self._lock:
