@@ -23,9 +23,10 @@ from broker.checking import found_identities
 from broker.config import read, references, zero
 from broker.config.shape import Config, Snapshot
 from broker.desk import Desk
-from broker.errors import ConfigError, Mistake
-from broker.events import Event, LeaseMinted, Reloaded
+from broker.errors import ConfigError
+from broker.events import Event, LeaseMinted, LeasesTakenOver, Reloaded
 from broker.identity import minter_environment, take_identity
+from broker.kept_leases import KeptLeases
 from broker.ledger import Ledger
 from broker.metrics import Metrics
 from broker.minter.asking import REVIEWERS, Mints, Reviewer
@@ -50,10 +51,6 @@ from broker.supervisor import Supervisor
 
 TICK = 1.0
 DRAIN = 5.0
-FIXED = (  # what needs a restart
-    *("listen", "admin", "socket", "runtime_dir", "minter_socket"),
-    *("audit_file", "limits", "log_level", "imds"),
-)
 NO_IMDS = "imds = true has no effect while attestation is off: /latest is 404"
 
 
@@ -102,6 +99,8 @@ class Daemon:
                 stack.callback(self._audit.close)
             doors = self._open_sockets(stack)
             self._compose()
+            await self._leases.start()
+            stack.push_async_callback(self._leases.close)
             stack.callback(self._kept.close)
             stack.callback(self._plane.reception.close)
             stack.push_async_callback(self._pool.close)
@@ -130,7 +129,8 @@ class Daemon:
         self._ledger.add(self._listen)
         self._look_ready()
         async with asyncio.TaskGroup() as loops:
-            fixed = [loops.create_task(one) for one in (self.rounds.run(), self._tick(), self._kept.run())]
+            kept = (self._kept.run(), self._leases.run())
+            fixed = [loops.create_task(one) for one in (self.rounds.run(), self._tick(), *kept)]
             fixed += [loops.create_task(self._reviews.run()) for _ in range(REVIEWERS)]
             await self._stopped.wait()
             for loop in fixed:
@@ -154,7 +154,7 @@ class Daemon:
             self._audit.reopen()
         self._supervisor.reloading()
         try:
-            config, snapshot = self._read_again()
+            config, snapshot = read.again(self._start.config_path, self.config.daemon)
             book = make_book(config)
         except ConfigError as error:
             self._note(Reloaded(self.config.generation, error.advice, by_uid))
@@ -190,6 +190,7 @@ class Daemon:
         self._reviews = Reviews(lambda: self.config, self._reviewer.ask, self._note, clock, node)
         tokens, rights = WorkerTokens(), Rights(self.desk)
         self.facts.minters = lambda: (*self._pool.pids, *self._reviewer.pool.pids)
+        self._keep_leases()
         self._clerk = Clerk(
             desk=self.desk,
             rounds=self.rounds,
@@ -214,6 +215,18 @@ class Daemon:
         self._issuer.adopt(self.desk.book)
         self._inquiry = Inquiry(self._clerk, tokens, self._denials, lambda: self._snapshot.files, note=self._note)
         self._receive(tokens)
+
+    def _keep_leases(self) -> None:
+        self._leases = KeptLeases(
+            settings=self.config.daemon,
+            runtime_dir=self._start.runtime_dir,
+            rounds=self.rounds,
+            book=lambda: self.desk.book,
+            note=self._note,
+            clock=clock,
+        )
+        self._ledger.add(self._leases.listen)
+        self.facts.state = lambda: self._leases.state
 
     def _receive(self, tokens: WorkerTokens) -> None:
         reception = Reception(
@@ -258,17 +271,6 @@ class Daemon:
         own = [(one.host, one.port) for one in self._own]  # a minter must never fetch from the broker itself
         return Launch(snapshot, minter_environment(self._identity, os.environ, own))
 
-    def _read_again(self) -> tuple[Config, Snapshot]:
-        if self._start.config_path is None:
-            raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
-        config, snapshot = read.load(self._start.config_path)
-        now, then = config.daemon, self.config.daemon
-        changed = [name for name in FIXED if getattr(now, name) != getattr(then, name)]
-        if changed:
-            place = f"{self._start.config_path} [daemon]"
-            raise ConfigError(*(Mistake(f"{place} {name}", "a change here needs a restart") for name in changed))
-        return config, snapshot
-
     async def _tick(self) -> None:
         """Once a second: deadlines, expired tokens, how late we are, and a sign of life to systemd."""
         while True:
@@ -286,7 +288,7 @@ class Daemon:
 
     def _listen(self, event: Event) -> None:
         """The first lease that completes what is required makes us ready, there and then."""
-        if isinstance(event, LeaseMinted) and not self._supervisor.ready:
+        if isinstance(event, LeaseMinted | LeasesTakenOver) and not self._supervisor.ready:
             self._look_ready()
 
     def _look_ready(self) -> None:
