@@ -123,6 +123,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     leases: tuple[LeaseRow, ...]
     callers: tuple[CallerRow, ...]
     minters: tuple[int, ...] = ()
+    state: str = ""  # whether leases are kept for the next start, or why not; empty: the daemon does not say
 
 
 class Who(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,9 +23,9 @@ from broker.checking import found_identities
 from broker.config import references, zero
 from broker.config.shape import Config, Snapshot
 from broker.desk import Desk
-from broker.errors import ConfigError
-from broker.events import Event, LeaseMinted, Reloaded
+from broker.events import Event, LeaseMinted, LeasesTakenOver, Reloaded
 from broker.identity import minter_environment, take_identity
+from broker.kept_leases import KeptLeases
 from broker.ledger import Ledger
 from broker.metrics import Metrics
 from broker.minter.asking import REVIEWERS, Mints, Reviewer
@@ -88,8 +88,7 @@ class Daemon:
         if self.config.daemon.imds:  # it has no secret of the caller's: without the kernel's word it knows nobody
             self.facts.imds = "on" if self._attestor.on else NO_IMDS
         self._stack = contextlib.AsyncExitStack()
-        self._stopped, self._told_to_reload = asyncio.Event(), asyncio.Event()
-        self._lock = asyncio.Lock()  # one reload at a time
+        self._stopped = asyncio.Event()
         self._reloading = Reloading(start.config_path, self._note, self._supervisor)
         self._servers: list[asyncio.Server] = []
 
@@ -101,6 +100,8 @@ class Daemon:
                 stack.callback(self._audit.close)
             doors = self._open_sockets(stack)
             self._compose()
+            await self._leases.start()
+            stack.push_async_callback(self._leases.close)
             stack.callback(self._kept.close)
             stack.callback(self._plane.reception.close)
             stack.push_async_callback(self._pool.close)
@@ -130,8 +131,8 @@ class Daemon:
         self._ledger.add(self._listen)
         self._look_ready()
         async with asyncio.TaskGroup() as loops:
-            ours = (self.rounds.run(), self._tick(), self._kept.run(), self._reload_when_told())
-            fixed = [loops.create_task(one) for one in ours]
+            ours = (self.rounds.run(), self._tick(), self._kept.run(), self._leases.run())
+            fixed = [loops.create_task(one) for one in (*ours, self._reloading.run(self.reload))]
             fixed += [loops.create_task(self._reviews.run()) for _ in range(REVIEWERS)]
             await self._stopped.wait()
             for loop in fixed:
@@ -148,14 +149,14 @@ class Daemon:
 
     def reload_soon(self) -> None:
         """The same as `reload`, for a signal; what becomes of it stands in the log."""
-        self._told_to_reload.set()
+        self._reloading.soon()
 
     async def reload(self, by_uid: int | None = None) -> str:
         """Read the configuration again; gives the generation. Raises ConfigError, and then nothing has changed.
 
         The audit file is opened anew whatever becomes of it, as logrotate wants.
         """
-        async with self._lock:
+        async with self._reloading.alone:
             if self._audit:
                 self._audit.reopen()
             config, snapshot, book = await self._reloading.read(lambda: self.config, by_uid)
@@ -191,6 +192,7 @@ class Daemon:
         self._reviews = Reviews(lambda: self.config, self._reviewer.ask, self._note, clock, node)
         tokens, rights = WorkerTokens(), Rights(self.desk)
         self.facts.minters = lambda: (*self._pool.pids, *self._reviewer.pool.pids)
+        self._keep_leases()
         self._clerk = Clerk(
             desk=self.desk,
             rounds=self.rounds,
@@ -215,6 +217,18 @@ class Daemon:
         self._issuer.adopt(self.desk.book)
         self._inquiry = Inquiry(self._clerk, tokens, self._denials, lambda: self._snapshot.files, note=self._note)
         self._receive(tokens)
+
+    def _keep_leases(self) -> None:
+        self._leases = KeptLeases(
+            settings=self.config.daemon,
+            runtime_dir=self._start.runtime_dir,
+            rounds=self.rounds,
+            book=lambda: self.desk.book,
+            note=self._note,
+            clock=clock,
+        )
+        self._ledger.add(self._leases.listen)
+        self.facts.state = lambda: self._leases.state
 
     def _receive(self, tokens: WorkerTokens) -> None:
         reception = Reception(
@@ -259,12 +273,6 @@ class Daemon:
         own = [(one.host, one.port) for one in self._own]  # a minter must never fetch from the broker itself
         return Launch(snapshot, minter_environment(self._identity, os.environ, own))
 
-    async def _reload_when_told(self) -> None:
-        while await self._told_to_reload.wait():
-            self._told_to_reload.clear()
-            with contextlib.suppress(ConfigError):
-                await self.reload()
-
     async def _tick(self) -> None:
         """Once a second: deadlines, expired tokens, how late we are, and a sign of life to systemd."""
         while True:
@@ -282,7 +290,7 @@ class Daemon:
 
     def _listen(self, event: Event) -> None:
         """The first lease that completes what is required makes us ready, there and then."""
-        if isinstance(event, LeaseMinted) and not self._supervisor.ready:
+        if isinstance(event, LeaseMinted | LeasesTakenOver) and not self._supervisor.ready:
             self._look_ready()
 
     def _look_ready(self) -> None:

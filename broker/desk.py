@@ -1,5 +1,6 @@
 """The heart: who asks for what, and the held lease that answers. Synchronous; a cold lease is a Flight to wait for."""
 
+import contextlib
 from collections.abc import Iterator
 
 from broker import policy
@@ -122,25 +123,19 @@ def _still(book: Book, rendered: Rendered) -> Rendered | None:
 
     One that knows no process is shared by callers: any of them that is still granted it keeps it warm.
     """
-    name = rendered.credential.name
+    found = granted_again(book, rendered.credential.name, rendered.facts, rendered.audience)
+    return next((again for again in found if again.key == rendered.key), None)
+
+
+def granted_again(book: Book, name: str, facts: CallerFacts, audience: str | None) -> Iterator[Rendered]:
+    """What a credential that was rendered once, perhaps by another generation, would be for those still granted it."""
     if name not in book.credentials:
-        return None
-    callers = (rendered.facts.caller, *(() if of_one_caller(book, name) else book.callers))
-    for caller in callers:
+        return
+    for caller in (facts.caller, *(() if of_one_caller(book, name) else book.callers)):
         entry = book.callers.get(caller)
-        if entry and any(name in _chain(book, grant) for grant in entry.grants):
-            again = _again(book, rendered, caller)
-            if again and again.key == rendered.key:
-                return again
-    return None
-
-
-def _again(book: Book, rendered: Rendered, caller: str) -> Rendered | None:
-    facts = rendered.facts if caller == rendered.facts.caller else CallerFacts(caller=caller)
-    try:
-        return book.rendered(rendered.credential.name, facts, rendered.audience)
-    except Unrenderable:
-        return None
+        if entry and (name in entry.grants or any(name in _chain(book, grant) for grant in entry.grants)):
+            with contextlib.suppress(Unrenderable):
+                yield book.rendered(name, facts if caller == facts.caller else CallerFacts(caller=caller), audience)
 
 
 def _chain(book: Book, name: str) -> Iterator[str]:

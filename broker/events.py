@@ -167,8 +167,33 @@ class TokensDropped(msgspec.Struct, frozen=True):
     why: str
 
 
+class LeasesTakenOver(msgspec.Struct, frozen=True):
+    """Sealed leases of the process before us are held again; `took` is in seconds."""
+
+    count: int
+    took: float
+
+
+class SealedDropped(msgspec.Struct, frozen=True):
+    """Sealed leases were not believed, `count` of them for one reason; `code` is our word for it."""
+
+    code: str
+    why: str
+    count: int
+    credentials: tuple[str, ...]
+
+
+class StateOff(msgspec.Struct, frozen=True):
+    """Leases are not kept for the next start, although a folder for them is configured."""
+
+    why: str
+
+
 class WriteFailed(msgspec.Struct, frozen=True):
-    """One of the daemon's own files, "audit" or "tokens", cannot be written; it serves on. `first` of a row of them."""
+    """One of the daemon's own files, "audit", "tokens" or "state", cannot be written; it serves on.
+
+    `first` of a row of them.
+    """
 
     file: str
     why: str
@@ -176,7 +201,7 @@ class WriteFailed(msgspec.Struct, frozen=True):
 
 
 class WriteHealed(msgspec.Struct, frozen=True):
-    """It can be written again; `missed` are lines of the audit that are lost, or saves of the tokens that failed."""
+    """It can be written again; `missed` are lines of the audit that are lost, or saves that failed."""
 
     file: str
     missed: int
@@ -200,6 +225,9 @@ Event = (
     | ReviewsWork
     | Reloaded
     | TokensDropped
+    | LeasesTakenOver
+    | SealedDropped
+    | StateOff
     | WriteFailed
     | WriteHealed
 )

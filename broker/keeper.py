@@ -138,6 +138,21 @@ class Keeper:
         self.due = max(now + schedule.SOONEST, refresh - max(ahead, 0.0))
         return (LeaseMinted(self.rendered.label, self._serial, minted.expires_at, took, minted.facts, minted.skew),)
 
+    def take_over(self, lease: Lease, now: float, wall: float) -> bool:
+        """Hold what a process before us held, unless this one has minted already; whether it does."""
+        if self.lease is not None or self.denials:
+            return False
+        self.lease = msgspec.structs.replace(lease, settings=self.rendered.credential.settings)
+        self._serial, self._ends_by = lease.serial, lease.ends
+        self._ahead_at_mint = self._level = self._ahead = wall - now
+        if not self.in_flight and not self.failures:
+            self.due = max(now, schedule.refresh_at(lease.began, lease.ends, self._jitter()))
+        return True
+
+    def ends_at(self, now: float, wall: float) -> float:
+        """When the lease is over by the wall clock; what pauses may have cost is gone."""
+        return wall + self.lease.left(now) - self._lost if self.lease else wall
+
     def failed(self, error: BrokerError, began: float, now: float) -> tuple[Event, ...]:
         """The mint failed. The held lease stays; only a second final denial evicts it, 30 s or more after the first."""
         self.in_flight = False

@@ -9,6 +9,7 @@ from broker.events import (
     Event,
     LeaseEvicted,
     LeaseMinted,
+    LeasesTakenOver,
     Limited,
     MinterLost,
     MintFailed,
@@ -16,11 +17,14 @@ from broker.events import (
     Reloaded,
     ReviewsFail,
     ReviewsWork,
+    SealedDropped,
+    StateOff,
     TokensDropped,
     WriteFailed,
     WriteHealed,
 )
 
+MOST_NAMED = 10
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -99,6 +103,13 @@ def _of_the_house(event: Event) -> None:
             log.warning("held back", limit=event.limit, count=event.count, uid=event.uid, caller=event.caller)
         case TokensDropped():
             log.warning("worker tokens were not taken over from before the restart", why=event.why)
+        case LeasesTakenOver():
+            log.info("leases taken over from before the restart", count=event.count, took=round(event.took, 3))
+        case SealedDropped():
+            named = event.credentials[:MOST_NAMED]
+            log.warning("sealed leases dropped", count=event.count, why=event.why, credentials=named)
+        case StateOff():
+            log.error("leases are not kept for the next start; serving goes on", why=event.why)
         case WriteFailed(first=True):
             log.error("a file cannot be written; serving goes on", file=event.file, why=event.why)
         case WriteHealed():

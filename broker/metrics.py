@@ -16,6 +16,7 @@ from broker.events import (
     MintFailed,
     OlderLease,
     RequestDenied,
+    SealedDropped,
     StaleServed,
     UpstreamAsked,
     WriteFailed,
@@ -67,6 +68,7 @@ class Metrics:
         self._denied: Counter[str] = Counter()
         self._upstream: Counter[tuple[str, str]] = Counter()
         self._unwritten: Counter[str] = Counter()
+        self._unsealed: Counter[str] = Counter()
         self._restarts = 0
         self._skew: float | None = None
 
@@ -93,6 +95,13 @@ class Metrics:
                 self._upstream[event.source, event.code] += 1
             case MinterLost():
                 self._restarts += 1
+            case _:
+                self._of_our_own(event)
+
+    def _of_our_own(self, event: Event) -> None:
+        match event:
+            case SealedDropped():
+                self._unsealed[event.code] += event.count
             case WriteFailed():
                 self._unwritten[event.file] += 1
             case _:
@@ -139,7 +148,8 @@ class Metrics:
         yield count("stale_served", "Leases handed out while their refresh fails.", ["credential"], self._stale)
         yield count("denied", "Requests refused, by our reason.", ["reason"], self._denied)
         yield count("upstream_calls", "Mints asked of a source.", ["source", "code"], self._upstream)
-        yield count("write_failures", "Writes of the audit or of token digests that failed.", ["file"], self._unwritten)
+        yield count("write_failures", "Writes of one of our own files that failed.", ["file"], self._unwritten)
+        yield count("sealed_leases_dropped", "Sealed leases not believed at a start.", ["reason"], self._unsealed)
         yield Count(PREFIX + "events_lost", "Events that a part of the daemon failed on.", value=self.events_lost)
         yield Count(
             PREFIX + "minter_restarts", "Minters lost: to a deadline, a crash, or their size.", value=self._restarts

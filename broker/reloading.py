@@ -3,21 +3,18 @@
 It changes nothing itself: what it gives is for the daemon to adopt.
 """
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from broker.config import read
-from broker.config.shape import Config, Snapshot
-from broker.errors import ConfigError, Mistake
+from broker.config.shape import Config, DaemonSettings, Snapshot
+from broker.errors import ConfigError
 from broker.events import Event, Reloaded
 from broker.plan import Book, make_book
 from broker.server.threads import Threads
 from broker.supervisor import Supervisor
-
-FIXED = (  # what needs a restart
-    *("listen", "admin", "socket", "runtime_dir", "minter_socket"),
-    *("audit_file", "limits", "log_level", "imds"),
-)
 
 
 class Reloading:
@@ -28,13 +25,14 @@ class Reloading:
         self._note = note
         self._supervisor = supervisor
         self._reader = Threads(1, _read, "reading")
+        self._soon = asyncio.Event()
+        self.alone = asyncio.Lock()  # one at a time, until it is adopted
 
     async def read(self, present: Callable[[], Config], by_uid: int | None) -> tuple[Config, Snapshot, Book]:
         """What the file says now. Raises ConfigError, which has then been told."""
         self._supervisor.reloading()
         try:
-            config, snapshot = await self._reader.ask(self._path)
-            _check_fixed(config, present(), self._path)
+            config, snapshot = await self._reader.ask((self._path, present().daemon))
             return config, snapshot, make_book(config)
         except ConfigError as error:
             self._note(Reloaded(present().generation, error.advice, by_uid))
@@ -42,19 +40,21 @@ class Reloading:
         finally:
             self._supervisor.reloaded()
 
+    def soon(self) -> None:
+        """For a signal, which cannot wait."""
+        self._soon.set()
+
+    async def run(self, reload: Callable[[], Awaitable[object]]) -> None:
+        """Reload whenever a signal has said so; what is wrong has been told."""
+        while await self._soon.wait():
+            self._soon.clear()
+            with contextlib.suppress(ConfigError):
+                await reload()
+
     def close(self) -> None:
         """Wait for nobody."""
         self._reader.close()
 
 
-def _read(path: Path | None) -> tuple[Config, Snapshot]:
-    if path is None:
-        raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
-    return read.load(path)
-
-
-def _check_fixed(config: Config, present: Config, path: Path | None) -> None:
-    now, then = config.daemon, present.daemon
-    changed = [name for name in FIXED if getattr(now, name) != getattr(then, name)]
-    if changed:
-        raise ConfigError(*(Mistake(f"{path} [daemon] {name}", "a change here needs a restart") for name in changed))
+def _read(asked: tuple[Path | None, DaemonSettings]) -> tuple[Config, Snapshot]:
+    return read.again(*asked)

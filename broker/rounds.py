@@ -98,6 +98,13 @@ class Rounds:
             keeper.kept = True
             self._plan(keeper)
 
+    def take_over(self, rendered: Rendered, lease: Lease) -> bool:
+        """Serve, and keep fresh, what a process before us held; whether it is held now."""
+        keeper = self.keeper(rendered)
+        if taken := keeper.take_over(lease, self._clock.now(), self._clock.wall()):
+            self._plan(keeper)
+        return taken
+
     def adopt(self, still: Callable[[Keeper], Rendered | None]) -> None:
         """Take on a new plan: `still` gives a keeper's rendering in it, or None where it is gone. Warm leases stay."""
         for key, keeper in list(self._keepers.items()):

@@ -20,6 +20,8 @@ from broker.errors import BrokerError
 Where = str | os.PathLike[str]
 
 _OTHERS_MAY_WRITE = 0o022
+_OTHERS_MAY_READ = 0o007
+_ANYBODY_ELSE = 0o077
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LEFTOVER = r"\.{name}\.credbroker-[0-9a-f]{{16}}"
 _ADVICE = {
@@ -34,22 +36,26 @@ _ADVICE = {
 }
 
 
-def write_private(path: Where, data: bytes, *, sync: bool = False) -> None:
+def write_private(path: Where, data: bytes, *, sync: bool = False, sweep: bool = True) -> None:
     """Replace the file by one of mode 0600 that holds `data`: readers see the old or the new whole file, never a part.
 
-    What an earlier crash left beside it is removed. `sync` also waits for the disk, so that a power cut keeps the
-    promise too.
+    What an earlier crash left beside it is removed, unless `sweep` is off: a folder of many files is better swept once.
+    `sync` also waits for the disk, so that a power cut keeps the promise too.
     """
     path = Path(path).absolute()
     name = path.name
     with _told("write", path), _folder_of(path) as folder:
         _refuse_target(path, folder, name)
-        _sweep(folder, name)
+        if sweep:
+            _sweep(folder, re.escape(name))
         _replace(folder, name, data, sync=sync)
 
 
-def read_private(path: Where, limit: int) -> bytes:
-    """The content of a regular file of at most `limit` bytes that nobody but its owner, us or root, may write."""
+def read_private(path: Where, limit: int, *, secret: bool = False) -> bytes:
+    """The content of a regular file of at most `limit` bytes that nobody but its owner, us or root, may write.
+
+    A `secret` one nobody else may read either; of root's own, a group may.
+    """
     # O_NONBLOCK: a FIFO would otherwise wait for a writer. Symbolic links are followed: Kubernetes mounts tokens
     # through them, and it is the file behind one that is looked at.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -61,6 +67,8 @@ def read_private(path: Where, limit: int) -> bytes:
             raise _refused("read", path, "it belongs to another user", "chown it to this user or root")
         if status.st_mode & _OTHERS_MAY_WRITE:
             raise _refused("read", path, "others may write to it", "chmod go-w it")
+        if secret and status.st_mode & (_OTHERS_MAY_READ if status.st_uid == 0 else _ANYBODY_ELSE):
+            raise _refused("read", path, "others may read it", "chmod 600 it")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1)
     if len(data) > limit:
@@ -82,6 +90,54 @@ def private_folder(path: Where) -> None:
             raise _refused("use the folder", path, "it belongs to another user", "remove it, or choose another")
         if stat.S_IMODE(status.st_mode) & 0o077:
             raise _refused("use the folder", path, "others may enter it", "chmod 700 it")
+
+
+def straight_folder(path: Where) -> int:
+    """The folder, open: ours alone, made where it is absent, and no other user could lead the way to another one.
+
+    No step of the way is a symbolic link, belongs to another user but root, or may be written by others. Who holds it
+    holds a lock on it: another process is refused.
+    """
+    path = Path(path).absolute()
+    folder = os.open("/", _FOLDER)
+    for count in range(2, len(path.parts) + 1):
+        above = folder
+        try:
+            folder = _step(above, Path(*path.parts[:count]), last=count == len(path.parts))
+        finally:
+            os.close(above)
+    if _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        return folder
+    os.close(folder)
+    raise _refused("use the folder", path, "another process uses it", "give each daemon one of its own")
+
+
+def _step(parent: int, path: Path, *, last: bool) -> int:
+    with _told("use the folder", path):
+        if last:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path.name, 0o700, dir_fd=parent)
+                os.chmod(path.name, 0o700, dir_fd=parent)  # an odd umask takes bits away
+        if stat.S_ISLNK(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise _refused("use the folder", path, "it is a symbolic link", "name the folder that it leads to")
+        folder = os.open(path.name, _FOLDER | os.O_NOFOLLOW, dir_fd=parent)
+        status = os.fstat(folder)
+        try:
+            if status.st_uid not in ({os.geteuid()} if last else {0, os.geteuid()}):
+                raise _refused("use the folder", path, "it belongs to another user", "choose a folder of this user")
+            if last and stat.S_IMODE(status.st_mode) & 0o077:
+                raise _refused("use the folder", path, "others may enter it", f"chmod 700 {path}")
+            if status.st_mode & _OTHERS_MAY_WRITE and not status.st_mode & stat.S_ISVTX:
+                raise _refused("use the folder", path, "others may write to it", f"chmod go-w {path}")
+        except BrokerError:
+            os.close(folder)
+            raise
+    return folder
+
+
+def sweep_folder(folder: int) -> None:
+    """Remove what crashed writers of any name left in an open folder."""
+    _sweep(folder, r"[^/]+")
 
 
 @contextlib.contextmanager
@@ -151,9 +207,9 @@ def _temporary(folder: int, name: str) -> tuple[str, int]:
         os.close(descriptor)  # a sweep came between opening and locking
 
 
-def _sweep(folder: int, name: str) -> None:
-    """Remove what crashed writers of this name left: a living one holds a lock on its file."""
-    pattern = re.compile(_LEFTOVER.format(name=re.escape(name)))
+def _sweep(folder: int, names: str) -> None:
+    """Remove what crashed writers of these names, a pattern, left: a living one holds a lock on its file."""
+    pattern = re.compile(_LEFTOVER.format(name=names))
     for leftover in filter(pattern.fullmatch, os.listdir(folder)):
         with contextlib.suppress(OSError):
             descriptor = os.open(leftover, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)

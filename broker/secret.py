@@ -1,6 +1,6 @@
 """Secret: text that refuses to be shown by accident.
 
-Only minter frames, sources and the renderers open one; `tests/test_house.py` holds that.
+Only minter frames, sources, the renderers and what seals them open one; `tests/test_house.py` holds that.
 """
 
 import hmac

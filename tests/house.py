@@ -45,6 +45,8 @@ ARROWS: dict[str, set[str]] = {
     "plan": SHAPE,
     "policy": SHAPE | {"plan"},
     "keeper": SHAPE | {"plan"},
+    "hand": {"errors"},
+    "kept_leases": DECISIONS | {"desk", "hand", "rounds", "state"},
     "rounds": DECISIONS | {"waiting"},
     "desk": DECISIONS | {"rounds"},
     # What is and what happened, told.
@@ -87,25 +89,15 @@ ARROWS: dict[str, set[str]] = {
     "reloading": SHAPE | {"config", "plan", "server", "supervisor"},
     "daemon": DECISIONS
     | {"audit", "audit_file", "callers", "checking", "config", "control_api", "desk", "dialects", "identity", "ledger"}
-    | {
-        "logs",
-        "metrics",
-        "minter.asking",
-        "minter.client",
-        "process",
-        "reloading",
-        "rounds",
-        "server",
-        "server.sockets",
-    }
-    | {"sources", "state", "status", "supervisor", "waiting", "worker_env"},
+    | {"kept_leases", "logs", "metrics", "minter.asking", "minter.client", "process", "reloading", "rounds", "server"}
+    | {"server.sockets", "sources", "state", "status", "supervisor", "waiting", "worker_env"},
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
     | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"}
-    | {"explaining"},
+    | {"explaining", "state"},
 }
 
-LOOPS = {"rounds", "server", "minter.client", "daemon", "cli"}
+LOOPS = {"reloading", "rounds", "hand", "kept_leases", "server", "minter.client", "daemon", "cli"}
 # Who may import what others wrote; what stands in neither table is free.
 KEPT_IN = {
     "asyncio": LOOPS,
@@ -125,7 +117,7 @@ KEPT_IN = {
 LATE = {"boto3", "botocore", "google", "requests", "cryptography"}
 
 TASKS = {"create_task", "ensure_future"}
-OPENERS = {"minter.frames", "minter.review", "dialects", "sources", "worker_env", "files", "cli", "server"}
+OPENERS = {"minter.frames", "minter.review", "dialects", "sources", "state", "worker_env", "files", "cli", "server"}
 OPENERS |= {"control_client"}
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "manager", "base", "misc", "common"}
 LONGEST_FILE = 300

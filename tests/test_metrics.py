@@ -32,6 +32,7 @@ CONTRACT = {
     "upstream_calls_total": {"source", "code"},
     "write_failures_total": {"file"},
     "events_lost_total": set[str](),
+    "sealed_leases_dropped_total": {"reason"},
 }
 
 

@@ -10,12 +10,12 @@ import msgspec
 
 from broker.cli.options import config_option, configuration, json_option
 from broker.cli.tables import LASTING, span, table
-from broker.cli.words import LOG_IN, NO_IDENTITY
+from broker.cli.words import LOG_IN, NO_IDENTITY, say
 from broker.cli.worker import ask_mfa_code
 from broker.config import references, zero
 from broker.config.shape import Config, Snapshot
 from broker.control_client import check_outer
-from broker.errors import IdentityMissing
+from broker.errors import BrokerError, IdentityMissing
 from broker.identity import minter_environment, take_identity
 
 if TYPE_CHECKING:  # asyncio's and the minters' side is not needed for --help
@@ -39,17 +39,33 @@ def command(config: str | None, *, offline: bool, as_json: bool) -> None:
       credbroker check --offline               # only its mistakes
 
     It mints as you, not as the daemon's account: run it as that account to see what the daemon sees. It needs no
-    daemon, and asks for MFA codes. Exit status 1 if anything cannot be minted, 2 if the configuration has mistakes (all
-    of them are listed).
+    daemon, and asks for MFA codes. Exit status 1 if anything cannot be minted, or state_key not be used, 2 if the
+    configuration has mistakes (all of them are listed).
     """
     loaded = configuration(config)
+    keyless = _without_state_key(loaded)
     if offline:
         _without_minting(loaded, as_json=as_json)
-        return
+        click.get_current_context().exit(int(keyless))
     findings = asyncio.run(_findings(loaded[:2] if loaded else None))
     click.echo(msgspec.json.encode(findings) if as_json else _page(_where(loaded), findings, _absent(loaded, findings)))
-    if any(finding.error for finding in findings):
+    if keyless or any(finding.error for finding in findings):
         click.get_current_context().exit(1)
+
+
+def _without_state_key(loaded: Loaded) -> bool:
+    """Whether the file that should have the state's key is of no use, which is said; a daemon would keep nothing."""
+    daemon = loaded[0].daemon if loaded else None
+    if daemon is None or daemon.state_dir is None or daemon.state_key is None:
+        return False
+    from broker.state import state_key
+
+    try:
+        state_key.find(Path(daemon.state_dir), daemon.state_key, {})
+    except BrokerError as error:
+        say(f"state_key: {error.advice}; leases would not be kept for the next start")
+        return True
+    return False
 
 
 def _where(loaded: Loaded) -> str:

@@ -162,7 +162,14 @@ def _alone(config: Config) -> Config:
     """The same credentials and callers, on a free port and a socket of its own, minted as the user."""
     listen = (Address("127.0.0.1", 0),)
     daemon = msgspec.structs.replace(
-        config.daemon, listen=listen, admin=None, socket=None, minter_socket=None, audit_file=None
+        config.daemon,
+        listen=listen,
+        admin=None,
+        socket=None,
+        minter_socket=None,
+        audit_file=None,
+        state_dir=None,  # two daemons must not keep their leases in one folder
+        state_key=None,
     )
     return msgspec.structs.replace(config, daemon=daemon)
 

@@ -46,6 +46,7 @@ def page(status: api.Status) -> str:
         f"credbroker {status.version}, pid {status.pid}, {'ready' if status.ready else 'NOT READY'}",
         f"workers at {', '.join(status.listen)}, attestation {status.attestation}",
         f"configuration {', '.join(status.files) or 'none: zero configuration'} ({status.generation[:12]})",
+        *([f"state {status.state}"] if status.state else []),
     ]
     leases = table(
         ("CREDENTIAL", "CALLER", "STATE", "IDENTITY", "EXPIRES IN", "REFRESHED", "NEXT IN", "SERVED", "LAST ERROR"),

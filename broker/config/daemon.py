@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+from pathlib import PurePath
 from typing import Annotated, Any
 
 import msgspec
@@ -11,7 +12,10 @@ from msgspec import Meta
 from broker.config.shape import Address, Cluster, DaemonSettings, Limits
 from broker.config.table import Table
 
-LATER = ("state_dir", "state_key")
+FIXED = (  # what needs a restart
+    *("listen", "admin", "socket", "runtime_dir", "minter_socket", "audit_file", "state_dir", "state_key"),
+    *("limits", "log_level", "imds"),
+)
 LARGEST_PORT = 65_535
 LONGEST_SOCKET = 107  # sun_path holds 108 bytes with its closing zero
 
@@ -43,6 +47,8 @@ def read_daemon(table: Table) -> DaemonSettings:
         runtime_dir=table.take_path("runtime_dir", Name),
         minter_socket=table.take_path("minter_socket", Name),
         audit_file=table.take_path("audit_file", Name),
+        state_dir=table.take_path("state_dir", Name),
+        state_key=_state_key(table.below("state_key")) if "state_key" in table else default.state_key,
         log_level=table.take("log_level", _TYPES["log_level"], default.log_level),
         operators=_operators(table),
         imds=table.take("imds", bool, default.imds),
@@ -50,8 +56,9 @@ def read_daemon(table: Table) -> DaemonSettings:
         kubernetes=_cluster(table.below("kubernetes")) if "kubernetes" in table else default.kubernetes,
     )
     table.take("include", str)  # `disk` has followed it already
-    table.close(LATER)
+    table.close()
     _distinct(table, settings)
+    _apart(table, settings)
     for key in ("socket", "minter_socket"):
         if len(os.fsencode(getattr(settings, key) or "")) > LONGEST_SOCKET:
             table.note(f"is too long for a Unix socket; at most {LONGEST_SOCKET} bytes", key)
@@ -107,6 +114,26 @@ def _distinct(table: Table, settings: DaemonSettings) -> None:
         if address in seen and address.port:
             table.note("is the address of another listener too (admin is 127.0.0.1:9912 unless told)", "listen", index)
         seen.add(address)
+
+
+def _state_key(table: Table) -> str | None:
+    given = table.take_path("file", Name)
+    table.close()
+    if "file" not in table:
+        table.note('names no file; write state_key = { file = "..." }')
+    return given
+
+
+def _apart(table: Table, settings: DaemonSettings) -> None:
+    """A key beside what it seals would be copied with it."""
+    folder, key = settings.state_dir, settings.state_key
+    if folder is None:
+        if "state_key" in table:
+            table.note("is of no use without state_dir", "state_key")
+    elif key and PurePath(os.path.normpath(key)).is_relative_to(os.path.normpath(folder)):
+        table.note("must not lie in state_dir: whoever copies the folder would have the key too", "state_key", "file")
+    elif settings.runtime_dir and os.path.normpath(settings.runtime_dir) == os.path.normpath(folder):
+        table.note("must be another folder than runtime_dir", "state_dir")
 
 
 def _operators(table: Table) -> tuple[str, ...]:

@@ -16,10 +16,11 @@ from broker.config import disk, zero
 from broker.config.callers import Uids, read_caller, uid_of
 from broker.config.checks import check_credentials, check_grants, check_listen
 from broker.config.credentials import Entry, read_credential
-from broker.config.daemon import read_daemon
+from broker.config.daemon import FIXED, read_daemon
 from broker.config.place import Document, Notes
 from broker.config.shape import Config, DaemonSettings, Snapshot
 from broker.config.table import Table, did_you_mean
+from broker.errors import ConfigError, Mistake
 from broker.sources import TABLE, Source
 
 SECTIONS = ("daemon", "credentials", "callers")
@@ -39,6 +40,17 @@ def load(path: Path, *, table: Sources = TABLE, reader_uid: int | None = None) -
     notes = Notes()
     files = disk.take(path, notes, os.geteuid() if reader_uid is None else reader_uid)
     return _configured(files, notes, table, uid_of), Snapshot(files)
+
+
+def again(path: Path | None, running: DaemonSettings) -> tuple[Config, Snapshot]:
+    """As `load`, for a daemon that runs so. Raises ConfigError, also where a change needs a restart."""
+    if path is None:
+        raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
+    config, snapshot = load(path)
+    changed = [name for name in FIXED if getattr(config.daemon, name) != getattr(running, name)]
+    if changed:
+        raise ConfigError(*(Mistake(f"{path} [daemon] {name}", "a change here needs a restart") for name in changed))
+    return config, snapshot
 
 
 def take(path: Path) -> Snapshot:

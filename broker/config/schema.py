@@ -56,7 +56,7 @@ def _named(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _daemon() -> dict[str, Any]:
-    paths = dict.fromkeys(("socket", "runtime_dir", "minter_socket", "audit_file", "include"), _TEXT)
+    paths = dict.fromkeys(("socket", "runtime_dir", "minter_socket", "audit_file", "state_dir", "include"), _TEXT)
     limits = _object({field.name: _COUNT for field in msgspec.structs.fields(Limits)})
     cluster = {"api_server": msgspec.json.schema(daemon.ApiServer), "token_file": _TEXT, "ca_file": _TEXT}
     listen = {"type": "array", "items": _ADDRESS, "minItems": 1, "uniqueItems": True}
@@ -65,6 +65,7 @@ def _daemon() -> dict[str, Any]:
             "listen": listen,
             "admin": _ADDRESS,
             **paths,
+            "state_key": _object({"file": _TEXT}, "file"),
             "log_level": msgspec.json.schema(_LOG_LEVEL),
             "operators": _TEXTS,
             "imds": _FLAG,

@@ -63,6 +63,8 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_dir: str | None = None
     minter_socket: str | None = None  # of the minters as a service of their own; None: children of the daemon
     audit_file: str | None = None
+    state_dir: str | None = None  # where sealed leases wait for the next start; None: nowhere
+    state_key: str | None = None  # the file with the key; None: a systemd credential, else the kernel's keyring
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     operators: tuple[str, ...] = ("root",)  # user names and "group:NAME"
     imds: bool = False  # IMDSv2 at /latest

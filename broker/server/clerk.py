@@ -36,6 +36,7 @@ class Facts(msgspec.Struct, kw_only=True):
     attestation: str = "on"
     imds: str = "off"  # "on", "off", or why it is off although it is configured
     minters: Callable[[], tuple[int, ...]] = tuple
+    state: Callable[[], str] = str
 
 
 class Clerk:
@@ -80,6 +81,7 @@ class Clerk:
                 api.CallerRow(name=name, grants=entry.grants, tokens=issuer.count(name)) for name, entry in seen.items()
             ),
             minters=facts.minters(),
+            state=facts.state(),
         )
 
     def who(self, account: Account) -> api.Who:

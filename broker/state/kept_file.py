@@ -17,6 +17,7 @@ from broker.safefile import read_private, write_private
 
 MAGIC = b"credbroker kept 1\n"
 LONGEST = 128 << 20
+FOREIGN = "Foreign"
 DRIFT = 300.0  # how far the wall clock may be stepped before a file of an unnamed boot counts as another boot's
 
 _T = TypeVar("_T")
@@ -65,7 +66,7 @@ class KeptFile(Generic[_T]):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _unbelieved("another version wrote it") from None
         if not self._stamp.knows(stamp):
-            raise _unbelieved("it is of another boot, or of another daemon")
+            raise BrokerError("it is of another boot, or of another daemon", code=FOREIGN)
         return values
 
     def save(self, values: Iterable[_T]) -> None:

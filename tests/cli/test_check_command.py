@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.newcomer import ACCOUNT, CLOSED, CODES, DEVICE, GUARDED, TRAIN, WORLD, Newcomer, newcomer
+from tests.cli.newcomer import ACCOUNT, CLOSED, CODES, DEVICE, GUARDED, ONE_ROLE, TRAIN, WORLD, Newcomer, newcomer
 from tests.cli.terminal import at_terminal
 from tests.fakes.google import FakeGoogle
 from tests.fakes.google.__main__ import WORKER, introduction
@@ -180,3 +180,21 @@ class TestMfa:
 
             assert terminal.end()[0] == 0
         assert sts.registry.latest().mfa
+
+
+class TestStateKey:
+    @pytest.mark.parametrize("more", [(), ("--offline",), ("--json",)])
+    def test_a_key_that_is_of_no_use_is_told(self, more: tuple[str, ...], user: Newcomer, sts: FakeSts):
+        """Before the daemon would keep nothing."""
+        key = user.folder / "key"
+        daemon = f'state_dir = "{user.folder}/state"\nstate_key = {{ file = "{key}" }}'
+        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url), daemon=daemon)
+        key.write_bytes(bytes(range(31)))
+        key.chmod(0o600)
+        short = user.run("check", *more)
+        key.write_bytes(bytes(range(32)))
+        fine = user.run("check", *more)
+
+        assert short.status == 1
+        assert f"credbroker: state_key: {key} must hold exactly 32 bytes" in short.err
+        assert (fine.status, fine.err) == (0, "")

@@ -52,6 +52,13 @@ class TestPage:
 
         assert row.split() == ["train", "me", "fresh", LEASE.identity, "59m", "-", "30m", "7", "-"]
 
+    def test_it_says_whether_leases_are_kept(self):
+        """Or why not; an older daemon does not say."""
+        kept = msgspec.structs.replace(STATUS, state="off: others may enter it")
+
+        assert page(kept).splitlines()[3] == "state off: others may enter it"
+        assert "state" not in page(STATUS).partition("\n\n")[0]
+
     def test_what_went_wrong_stands_below_in_words(self):
         """With what to do."""
         failing = with_lease(state="stale", error="SsoSessionExpired", advice="run `aws sso login`")

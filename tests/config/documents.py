@@ -49,6 +49,8 @@ DAEMON = [
     "socket",
     "runtime_dir",
     "audit_file",
+    "state_dir",
+    "state_key",
     "log_level",
     "operators",
     "include",

@@ -29,6 +29,8 @@ class TestReadDaemon:
             runtime_dir = "run"
             minter_socket = "/run/credbroker-minter/minter.sock"
             audit_file = "/var/log/audit"
+            state_dir = "/var/lib/credbroker/leases"
+            state_key.file = "key"
             log_level = "debug"
             operators = ["alice", "group:mlops"]
             imds = true
@@ -50,6 +52,8 @@ class TestReadDaemon:
             runtime_dir="/etc/credbroker/run",
             minter_socket="/run/credbroker-minter/minter.sock",
             audit_file="/var/log/audit",
+            state_dir="/var/lib/credbroker/leases",
+            state_key="/etc/credbroker/key",
             log_level="debug",
             operators=("alice", "group:mlops"),
             imds=True,
@@ -63,10 +67,31 @@ class TestReadDaemon:
         """107 bytes and a closing zero."""
         assert daemon(f"socket = '/{'x' * 106}'").socket == f"/{'x' * 106}"
 
-    @pytest.mark.parametrize("key", ["state_dir", "state_key"])
-    def test_what_a_later_version_takes_is_told_so(self, key: str):
-        """Neither unknown nor silently without effect."""
-        assert told(f"{key} = true") == [f"{key}: is not supported by this version; leave it out"]
+    def test_a_state_key_is_a_file_relative_to_the_configuration(self):
+        """As every path is."""
+        settings = daemon("state_dir = 'leases'\nstate_key = { file = '../key' }")
+
+        assert (settings.state_dir, settings.state_key) == ("/etc/credbroker/leases", "/etc/credbroker/../key")
+
+    @pytest.mark.parametrize(
+        ("text", "mistake"),
+        [
+            ("state_key = { file = '/key' }", "state_key: is of no use without state_dir"),
+            ("state_dir = '/s'\nstate_key = '/key'", "state_key: must be a table"),
+            ("state_dir = '/s'\nstate_key = {}", 'state_key: names no file; write state_key = { file = "..." }'),
+            (
+                "state_dir = '/s'\nstate_key = { env = 'K' }",
+                'state_key: names no file; write state_key = { file = "..." }',
+            ),
+            ("state_dir = '/s'\nstate_key = { env = 'K', file = '/k' }", "state_key.env: unknown key"),
+            ("state_dir = '/s'\nstate_key = { file = '/s/./key' }", "state_key.file: must not lie in state_dir"),
+            ("state_dir = '/s'\nstate_key = { file = '/x/../s/a/key' }", "state_key.file: must not lie in state_dir"),
+            ("state_dir = '/s'\nruntime_dir = '/s/'", "state_dir: must be another folder than runtime_dir"),
+        ],
+    )
+    def test_a_key_is_a_file_elsewhere(self, text: str, mistake: str):
+        """Whoever copies the folder must not have the key too."""
+        assert any(mistake in line for line in mistakes(f"[daemon]\n{text}"))
 
     def test_a_misspelt_limit_is_a_mistake_too(self):
         """With its own place."""

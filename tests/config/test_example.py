@@ -1,7 +1,7 @@
 import re
 import tomllib
 
-from broker.config import daemon, schema
+from broker.config import schema
 from broker.config.example import EXAMPLE
 from broker.config.read import parse
 from broker.config.shape import Config, Snapshot
@@ -37,11 +37,6 @@ class TestExample:
         keys = {*made["properties"]["daemon"]["properties"], *made["$defs"]["caller"]["properties"]}
 
         assert [key for key in keys if not re.search(rf"\b{key}\b", shown)] == []
-
-    def test_does_not_show_what_a_later_version_takes(self):
-        """It would be a mistake."""
-        for key in daemon.LATER:
-            assert key not in EXAMPLE
 
     def test_is_plain_text_of_a_width_that_a_terminal_shows(self):
         """It is printed."""

@@ -7,9 +7,10 @@ import pytest
 from tests.cli.conftest import nobody, sts, user
 from tests.cli.newcomer import WORLD, newcomer
 from tests.fakes.sts import FakeSts
+from tests.faults.keeping import kept
 from tests.faults.stage import Broker
 
-__all__ = ["broker", "nobody", "own", "sts", "user"]  # the newcomer is the clumsy administrator here
+__all__ = ["broker", "kept", "nobody", "own", "sts", "user"]  # the newcomer is the clumsy administrator here
 
 
 @pytest.fixture(scope="module")
