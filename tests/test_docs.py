@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from broker.cli import credbroker
+from broker.config.read import parse
+from broker.config.shape import Snapshot
 from broker.metrics import Metrics
 from tests.reference import page
 
@@ -26,6 +28,14 @@ class TestDocuments:
         links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text())
 
         assert [link for link in links if not (document.parent / link).exists()] == []
+
+    def test_what_the_stores_page_shows_can_be_configured(self):
+        """Each example by itself, without a mistake."""
+        examples = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "stores.md").read_text(), re.DOTALL)
+
+        for example in examples:
+            parse(Snapshot((("/etc/credbroker/config.toml", example.encode()),)), uids=lambda _: 1000)
+        assert len(examples) >= len(re.findall(r"^- Worker: ", (ROOT / "docs" / "stores.md").read_text(), re.MULTILINE))
 
     def test_the_readme_names_every_command(self):
         """And the help names them too, from the same table."""

@@ -38,7 +38,7 @@ RoleDuration = Annotated[
         ge=900,
         le=LONGEST_ELSEWHERE,
         extra=_SECONDS,
-        description="seconds, or like 45m; at AWS 12h at most, from a role session 1h; MinIO gives up to 7d",
+        description="seconds, or like 45m; at AWS 12h at most, from a role session 1h; MinIO gives a week",
     ),
 ]
 UserDuration = Annotated[int, Meta(ge=900, le=36 * _HOUR, extra=_SECONDS, description="seconds, or like 12h")]

@@ -7,10 +7,12 @@ prints one line of JSON with the addresses, a user's keys and the roles; see `st
 
 import argparse
 
+from tests.fakes.minio_rules import MinioRules
 from tests.fakes.objects import Buckets
 from tests.fakes.s3 import FakeS3
 from tests.fakes.steered import obey
 from tests.fakes.sts import FakeSts
+from tests.fakes.sts_rules import Rules
 from tests.fakes.tally import by_folder
 
 BUCKET = "data"
@@ -53,8 +55,10 @@ def main() -> None:
     """Serve until the end of standard input."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lifetime", type=float, help="seconds that session keys live, whatever is asked for")
+    parser.add_argument("--minio", action="store_true", help="an STS as MinIO has it")
     options = parser.parse_args()
-    obey(AwsCloud(FakeSts(lifetime=options.lifetime).__enter__()))
+    rules = MinioRules if options.minio else Rules
+    obey(AwsCloud(FakeSts(lifetime=options.lifetime, rules=rules).__enter__()))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from obstore.store import S3Store
 from repeat import options, repeat
 
 asked = options()
-store = S3Store(asked.bucket, endpoint=asked.endpoint, client_options={"allow_http": True})
+place = {"endpoint": asked.endpoint} if asked.endpoint else {}
+store = S3Store(asked.bucket, **place, client_options={"allow_http": True})
 
 
 def copy():

@@ -2,7 +2,7 @@
 
     PROGRAM ENDPOINT BUCKET FOLDER [--for SECONDS --every SECONDS]
 
-reads FOLDER/in.bin, writes the same bytes to FOLDER/out.bin, and says what it saw. Nothing is caught: a program that
+(with `-` for ENDPOINT the client finds the store by itself) reads FOLDER/in.bin, writes the same bytes to FOLDER/out.bin, and says what it saw. Nothing is caught: a program that
 meets an error ends with it.
 """
 
@@ -15,7 +15,7 @@ import time
 
 def options():
     parser = argparse.ArgumentParser()
-    parser.add_argument("endpoint")
+    parser.add_argument("endpoint", type=lambda text: None if text == "-" else text)
     parser.add_argument("bucket")
     parser.add_argument("folder")
     parser.add_argument("--for", dest="seconds", type=float, default=0)
