@@ -103,7 +103,7 @@ class Desk:
                 credential=keeper.rendered.label,
                 identity=lease.facts.identity,
                 serial=lease.serial,
-                expires_at=lease.expires_at,
+                expires_at=lease.expires_at if keeper.rendered.spec.short_lived else None,
                 dialect=dialect,
                 pod=caller.pod,
             )

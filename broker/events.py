@@ -62,7 +62,7 @@ class MinterLost(msgspec.Struct, frozen=True):
 
 
 class LeaseHanded(msgspec.Struct, frozen=True):
-    """A token id and uid first received this lease."""
+    """A token id and uid first received this lease. What is not short-lived has no expiry to tell."""
 
     caller: str
     how: str
@@ -71,7 +71,7 @@ class LeaseHanded(msgspec.Struct, frozen=True):
     credential: str
     identity: str | None
     serial: int
-    expires_at: float
+    expires_at: float | None
     dialect: str
     pod: Pod | None = None
 

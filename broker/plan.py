@@ -18,7 +18,7 @@ from broker.config.shape import CallerEntry, Config, Credential
 from broker.errors import BrokerError, ConfigError, Mistake
 from broker.model import CallerFacts, Kind, Reference, Spec
 
-_FACT = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_FACT = re.compile(r"(?!\.\.?$)[A-Za-z0-9._@-]{1,64}")  # it may stand in a path
 _PLACE = re.compile(r"\{(caller|hostname|uid|user|group)\}")
 _OF_ONE_CALLER = re.compile(r"\{(uid|user|group)\}")
 HOUR = 3600  # the life of what does not say how long it is to live

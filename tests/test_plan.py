@@ -60,6 +60,15 @@ class TestTemplates:
 
         assert book.rendered("train", FACTS).spec is book.credentials["train"].spec
 
+    @pytest.mark.parametrize("name", [".", "..", "a/b", ""])
+    def test_no_fact_leads_out_of_a_folder(self, name: str):
+        """It may stand in the path of a secret."""
+        secrets = {"A": Reference(file="/secrets/{user}/a")}
+        book = a_book(Credential(name="train", source="private-env", spec=PrivateEnv(secrets=secrets)))
+
+        with pytest.raises(Unrenderable, match=r"\{user\} is not known"):
+            book.rendered("train", CallerFacts(caller="trainer", user=name))
+
     @pytest.mark.parametrize("fact", ["uid", "user", "group"])
     def test_an_unset_fact_denies(self, fact: str):
         """A token that is bound to nobody renders no {user}."""

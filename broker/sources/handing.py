@@ -14,7 +14,7 @@ from broker.model import Facts, Minted, Value
 
 INVENTED = 3600.0  # seconds
 REREAD = 300
-NOTE = "not short-lived: it is as good as its owner lets it be, however the lease ends"
+NOTE = "not short-lived: it is good for as long as its owner lets it be"
 Reread = Annotated[
     int,
     Meta(

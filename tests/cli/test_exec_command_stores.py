@@ -167,7 +167,7 @@ class TestDaemon:
         lines = [json.loads(line) for line in (keeper.folder / "audit").read_text().splitlines()]
         (handed,) = [line for line in lines if line.get("credential") == "minio"]
 
-        assert (handed["caller"], handed["identity"]) == ("me", "ID1")
+        assert (handed["caller"], handed["identity"], handed["expires_at"]) == ("me", "ID1", None)
         assert "secret-1" not in (keeper.folder / "audit").read_text()
 
     def test_check_and_status_say_that_it_is_not_short_lived(self, keeper: Newcomer):
