@@ -23,6 +23,7 @@ _OTHERS_MAY_WRITE = 0o022
 _OTHERS_MAY_READ = 0o007
 _ANYBODY_ELSE = 0o077
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ON_THE_WAY = _FOLDER | getattr(os, "O_PATH", 0)  # some may only be passed through, not read
 _LEFTOVER = r"\.{name}\.credbroker-[0-9a-f]{{16}}"
 _ADVICE = {
     errno.ENOENT: "create it, or correct the path",
@@ -99,7 +100,7 @@ def straight_folder(path: Where) -> int:
     holds a lock on it: another process is refused.
     """
     path = Path(path).absolute()
-    folder = os.open("/", _FOLDER)
+    folder = os.open("/", _ON_THE_WAY)
     for count in range(2, len(path.parts) + 1):
         above = folder
         try:
@@ -120,7 +121,7 @@ def _step(parent: int, path: Path, *, last: bool) -> int:
                 os.chmod(path.name, 0o700, dir_fd=parent)  # an odd umask takes bits away
         if stat.S_ISLNK(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
             raise _refused("use the folder", path, "it is a symbolic link", "name the folder that it leads to")
-        folder = os.open(path.name, _FOLDER | os.O_NOFOLLOW, dir_fd=parent)
+        folder = os.open(path.name, (_FOLDER if last else _ON_THE_WAY) | os.O_NOFOLLOW, dir_fd=parent)
         status = os.fstat(folder)
         try:
             if status.st_uid not in ({os.geteuid()} if last else {0, os.geteuid()}):

@@ -61,6 +61,15 @@ class TestStraightFolder:
 
         assert used(above / "state")
 
+    def test_a_step_may_be_one_that_can_only_be_passed(self, tmp_path: Path):
+        """As another user's home often is; root reads it anyway."""
+        above = tmp_path / "above"
+        above.mkdir()
+        above.chmod(0o111)
+        (above / "state").mkdir(0o700) if os.geteuid() == 0 else above.chmod(0o311)
+
+        assert used(above / "state")
+
     def test_nobody_else_may_enter_the_last(self, tmp_path: Path):
         """Not even to read."""
         (tmp_path / "state").mkdir()
