@@ -11,6 +11,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
+AZURITE := .azurite
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test test-root test-as-user check lint types bench clients clean
@@ -21,7 +22,7 @@ help: ## this list
 demo: $(VENV)/.ready ## a broker, two made-up clouds and unchanged programs, in under three minutes
 	$(VENV)/bin/python -m tests.demo
 
-test: $(VENV)/.ready $(CLIENTS)/.ready ## all tests; as root also those that need root
+test: $(VENV)/.ready $(CLIENTS)/.ready $(AZURITE)/.ready ## all tests; as root also those that need root
 	@tests/system-packages systemd-analyze systemd-socket-activate
 	$(VENV)/bin/python -m pytest -m "not root"
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory test-root; fi
@@ -47,10 +48,10 @@ bench: $(VENV)/.ready ## speed and memory beside nginx, as ratios
 	@tests/system-packages nginx wrk
 	$(VENV)/bin/python -m tests.bench
 
-clients: $(CLIENTS)/.ready ## the environment of the unchanged clients: boto3, AWS CLI, pyarrow, gcsfs, ...
+clients: $(CLIENTS)/.ready $(AZURITE)/.ready ## the environments of the unchanged clients: boto3, AWS CLI, pyarrow, gcsfs, ..., and Azurite
 
 clean: ## remove the environments and what tools left behind
-	rm -rf $(VENV) $(CLIENTS) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(CLIENTS) $(AZURITE) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip knows dependency groups from 25.1 on, so pip comes first, in its own pinned version.
@@ -65,4 +66,12 @@ $(CLIENTS)/.ready: tests/clients/requirements.txt tests/clients/constraints.txt 
 	$(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python $(PIP_INSTALL) -c constraints.txt pip
 	$(CLIENTS)/bin/python $(PIP_INSTALL) -c tests/clients/constraints.txt -r tests/clients/requirements.txt
+	@touch $@
+
+# Its package-lock.json pins every package by its hash; nothing that they bring is run to install them.
+$(AZURITE)/.ready: tests/clients/azurite/package.json tests/clients/azurite/package-lock.json
+	@tests/system-packages node npm
+	mkdir -p $(AZURITE)
+	cp tests/clients/azurite/package.json tests/clients/azurite/package-lock.json $(AZURITE)/
+	npm ci --prefix $(AZURITE) --ignore-scripts --omit=dev --omit=optional --no-audit --no-fund --silent
 	@touch $@

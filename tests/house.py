@@ -103,13 +103,14 @@ KEPT_IN = {
     "click": {"cli"},
     "boto3": {"sources"},
     "botocore": {"sources"},
+    "azure": {"sources"},
     "google": {"sources"},
     "requests": {"minter.review", "sources"},
     "grpc": set[str](),
     "cryptography": {"minter.keys", "sources", "state"},
 }
 # Too big for the daemon: imported inside functions, so that only the process that calls them pays.
-LATE = {"boto3", "botocore", "google", "requests", "cryptography"}
+LATE = {"azure", "boto3", "botocore", "google", "requests", "cryptography"}
 
 TASKS = {"create_task", "ensure_future"}
 OPENERS = {"minter.frames", "minter.review", "dialects", "sources", "worker_env", "files", "cli", "server"}

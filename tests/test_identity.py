@@ -139,6 +139,7 @@ class TestMinterEnvironment:
         ("endpoint", "companion"),
         [
             ({"IDENTITY_ENDPOINT": "http://127.0.0.1:9911/azure/token"}, "IDENTITY_HEADER"),
+            ({"DATABRICKS_METADATA_SERVICE_URL": "http://127.0.0.1:9911/w/x/databricks/d"}, "DATABRICKS_AUTH_TYPE"),
             ({"MSI_ENDPOINT": "http://127.0.0.1:9911/azure/token"}, "MSI_SECRET"),
             ({"GCE_METADATA_HOST": "127.0.0.1:9911"}, "CLOUDSDK_AUTH_ACCESS_TOKEN"),
         ],
@@ -147,7 +148,9 @@ class TestMinterEnvironment:
         """A token alone confuses an SDK, and is ours."""
         assert minter_environment(endpoint | {companion: "x"}, {}, OWN) == {}
 
-    @pytest.mark.parametrize(("marked", "kept"), [(True, set()), (False, {"AWS_CONFIG_FILE", "CLOUDSDK_CONFIG"})])
+    @pytest.mark.parametrize(
+        ("marked", "kept"), [(True, set()), (False, {"AWS_CONFIG_FILE", "CLOUDSDK_CONFIG", "AZURE_TOKEN_CREDENTIALS"})]
+    )
     def test_files_that_a_broker_generated_go_and_a_users_own_stay(self, marked: bool, kept: set[str]):
         """The static script for attested uids cannot remember what was there before."""
         identity = {
@@ -155,6 +158,8 @@ class TestMinterEnvironment:
             "AWS_CONFIG_FILE": "/dev/null",
             "GCE_METADATA_HOST": "127.0.0.1:9911",
             "CLOUDSDK_CONFIG": "/run/user/1000/credbroker/attested/gcloud",
+            "IDENTITY_ENDPOINT": "http://127.0.0.1:9911/azure/token",
+            "AZURE_TOKEN_CREDENTIALS": "managedidentitycredential",
         }
         environ = {"CREDBROKER_WORKER": "http://127.0.0.1:9911"} if marked else {}
 

@@ -58,7 +58,7 @@ class TestPlainFault:
 
     @pytest.mark.parametrize(
         "name",
-        ["WANDB_API_KEY", "HF_TOKEN", "DB_PASSWORD", "AZURE_ACCOUNT_ACCESS_KEY", "X_SECRET", "PASSWORD"],
+        ["WANDB_API_KEY", "HF_TOKEN", "DB_PASSWORD", "AZURE_SEARCH_API_KEY", "X_SECRET", "PASSWORD"],
     )
     def test_a_secret_by_its_name_is_to_be_a_reference(self, name: str):
         """No secret stands in the file."""

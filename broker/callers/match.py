@@ -80,19 +80,22 @@ _ATTESTED, _BARE, _PROBE = Attested(), Bare(), Probe()
 _BAD_HEADER = Bad("authorization-not-ours")
 _BAD_PATH = Bad("path-token-malformed")
 _BAD_PAIR = Bad("imds-token-and-authorization")  # no client sends both, and one might hide that the other is bad
+_BAD_AZURE_PAIR = Bad("identity-header-and-authorization")  # likewise
 
 IMDS_PUT = ("latest", "api", "token")  # the path that a session token of IMDSv2 is asked for at
 
 
 def identify_shown(request: Request) -> Shown:
-    """What the request shows. A path token decides first, then Authorization, then what the protocol itself says."""
+    """What the request shows. A path token decides first, then Authorization, then what the protocol itself says.
+
+    What App Service calls X-IDENTITY-HEADER is Authorization by another name.
+    """
     segments = request.segments
     if segments[0] == "w":
         return _in_path(segments)
     imds = request.fields.get("x-aws-ec2-metadata-token") if segments[0] == "latest" else None
-    authorization = request.fields.get("authorization")
-    if authorization is not None:
-        return _in_header(authorization) if imds is None else _BAD_PAIR
+    if (shown := _authorization(request, imds)) is not None:
+        return shown
     if segments == IMDS_PUT and request.method == "PUT":
         return _ATTESTED
     if imds is not None:
@@ -100,6 +103,16 @@ def identify_shown(request: Request) -> Shown:
     if segments[0] == "computeMetadata" and request.fields.get("metadata-flavor") == "Google":
         return _ATTESTED
     return _PROBE if segments == ("",) else _BARE
+
+
+def _authorization(request: Request, imds: str | None) -> Shown | None:
+    shown = request.fields.get("authorization")
+    other = request.fields.get("x-identity-header") if request.segments[0] == "azure" else None
+    if shown is None:
+        return None if other is None else _in_header(other)
+    if other is not None:
+        return _BAD_AZURE_PAIR
+    return _in_header(shown) if imds is None else _BAD_PAIR
 
 
 def _in_header(value: str) -> Shown:

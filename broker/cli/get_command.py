@@ -18,6 +18,12 @@ from broker.worker_env.environment import Environment
 from broker.worker_env.formats import to_shell
 
 FORMATS = ("json", "credential-process", "token", "env")
+TOKENS = (
+    TOKEN_VARIABLE,
+    "DATABRICKS_TOKEN",
+    "AZURE_STORAGE_TOKEN",
+    "AZURE_ACCESS_TOKEN",
+)  # where a lease has a bearer token
 
 
 @click.command("get")
@@ -75,7 +81,7 @@ def rendered(lease: dict[str, str], form: str) -> str:
         case "credential-process":
             return json.dumps(_process_credentials(lease))
         case "token":
-            return _of(lease, TOKEN_VARIABLE, "access token")
+            return _of(lease, next((name for name in TOKENS if name in lease), TOKEN_VARIABLE), "access token")
         case "env":
             variables = tuple((name, value) for name, value in lease.items() if name != EXPIRY)
             return to_shell(Environment(set=variables)).rstrip("\n")

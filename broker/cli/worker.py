@@ -21,6 +21,7 @@ from broker.model import VALUES, Kind, Settings, Variables
 from broker.secret import Secret
 from broker.worker_env import (
     AwsGrant,
+    DatabricksGrant,
     Environment,
     GoogleGrant,
     Plane,
@@ -31,7 +32,15 @@ from broker.worker_env import (
     worker_environment,
 )
 
-CLOUDS = {"aws": Kind.AWS, "gcp": Kind.GOOGLE, "alipan": Kind.ALIPAN, "env": Kind.ENV}
+CLOUDS = {
+    "aws": Kind.AWS,
+    "gcp": Kind.GOOGLE,
+    "azure": Kind.AZURE,
+    "azure-sas": Kind.AZURE_SAS,
+    "databricks": Kind.DATABRICKS,
+    "alipan": Kind.ALIPAN,
+    "env": Kind.ENV,
+}
 # Held by no SDK that asks: these go into the environment itself.
 OF_VARIABLES = frozenset(str(kind) for kind, value in VALUES.items() if value is Variables)
 TOKEN_VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
@@ -60,16 +69,18 @@ class Making(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Firsts(NamedTuple):
-    """The credentials that a worker starts with; of AWS and Google the ones that plain SDKs get."""
+    """The credentials that a worker starts with; of the clouds that SDKs ask for, the ones that plain SDKs get."""
 
     aws: api.Granted | None
     google: api.Granted | None
+    azure: api.Granted | None = None
+    databricks: api.Granted | None = None
     variables: tuple[api.Granted, ...] = ()
 
     @property
     def all(self) -> tuple[api.Granted, ...]:
         """Each of them."""
-        return tuple(one for one in (self.aws, self.google, *self.variables) if one)
+        return tuple(one for one in (self.aws, self.google, self.azure, self.databricks, *self.variables) if one)
 
 
 class Fetched(NamedTuple):
@@ -84,7 +95,13 @@ def firsts(worker: api.Worker, making: Making) -> Firsts:
     wanted = [one for one in worker.granted if Kind(one.kind) not in making.without]
     found = {one.kind: one for one in wanted if one.first}
     variables = (one for one in wanted if one.kind in OF_VARIABLES and (one.first or one.kind == Kind.ENV))
-    return Firsts(found.get(Kind.AWS), found.get(Kind.GOOGLE), tuple(variables))
+    return Firsts(
+        aws=found.get(Kind.AWS),
+        google=found.get(Kind.GOOGLE),
+        azure=found.get(Kind.AZURE),
+        databricks=found.get(Kind.DATABRICKS),
+        variables=tuple(variables),
+    )
 
 
 def settle(client: Client, worker: api.Worker, making: Making) -> None:
@@ -183,6 +200,8 @@ def environment(worker: api.Worker, making: Making, folder: str, fetched: Fetche
         plane=plane,
         aws=aws,
         google=google,
+        azure=first.azure is not None,
+        databricks=DatabricksGrant(name=first.databricks.name) if first.databricks else None,
         variables=fetched.variables,
         settings=settings(first),
         without=making.without,
@@ -195,7 +214,7 @@ def environment(worker: api.Worker, making: Making, folder: str, fetched: Fetche
 
 def settings(first: Firsts) -> Settings:
     """The plain variables of the clouds: where two name one, the first decides."""
-    clouds = (one for one in (first.google, first.aws) if one)
+    clouds = (one for one in (first.databricks, first.azure, first.google, first.aws) if one)
     return tuple(dict(pair for one in clouds for pair in one.settings).items())
 
 

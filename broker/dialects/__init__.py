@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from broker.dialects import aws_container, environment, gce_metadata, imds, token
+from broker.dialects import aws_container, azure, databricks, environment, gce_metadata, imds, token
 from broker.errors import BrokerError
 from broker.model import Lease, Want
 from broker.wire import Reply, Request
@@ -43,7 +43,9 @@ class Dialect(Protocol):
 DIALECTS: Mapping[str, Dialect] = {
     "": gce_metadata,
     "aws": aws_container,
+    "azure": azure,
     "computeMetadata": gce_metadata,
+    "databricks": databricks,
     "env": environment,
     "latest": imds,  # only if `imds = true`
     "token": token,

@@ -5,12 +5,16 @@ For programs that read their credentials from the environment once, at their sta
 
 from broker.dialects.refusal import plain
 from broker.errors import BrokerError, Refused
-from broker.model import AccessToken, AwsKeys, Facts, Lease, Variables, Want
+from broker.model import AccessToken, AwsKeys, AzureToken, DatabricksToken, Facts, Lease, Variables, Want
 from broker.wire import Reply, Request, json_body, timestamp
 
 NAME = "env"
 path_token_ok = False
 attested_without_header = False
+
+STORAGE = "https://storage.azure.com"
+STORAGE_TOKEN = "AZURE_STORAGE_TOKEN"  # noqa: S105 - the name of a variable, which object_store reads
+OTHER_TOKEN = "AZURE_ACCESS_TOKEN"  # noqa: S105 - likewise, which only people's own programs read
 
 
 def parse(request: Request) -> Want | None:
@@ -41,6 +45,11 @@ def variables(lease: Lease) -> dict[str, str]:
             known = _aws(keys, lease.facts)
         case AccessToken() as token:
             known = _google(token, lease.facts)
+        case AzureToken() as token:
+            name = STORAGE_TOKEN if token.resource.rstrip("/") == STORAGE else OTHER_TOKEN
+            known = {name: token.token.open()}
+        case DatabricksToken() as token:
+            known = {"DATABRICKS_HOST": token.host, "DATABRICKS_TOKEN": token.token.open()}
         case Variables() as secrets:
             known = {name: secret.open() for name, secret in secrets.values}
         case _:

@@ -16,7 +16,8 @@ import msgspec
 from broker import clock
 from broker.errors import Denied, Malformed, Unreachable
 from broker.secret import Secret
-from broker.sources.google_errors import Refusal, http_date, patience, transient, word_in
+from broker.sources.google_errors import Refusal, transient, word_in
+from broker.sources.http_fields import http_date, patience
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session

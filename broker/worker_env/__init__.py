@@ -12,6 +12,8 @@ import msgspec
 from broker import model
 from broker.model import Kind
 from broker.worker_env.aws import AwsGrant, aws_environment
+from broker.worker_env.azure import azure_environment
+from broker.worker_env.databricks import DatabricksGrant, databricks_environment
 from broker.worker_env.environment import Environment, Plane, applied, contents, joined
 from broker.worker_env.google import GoogleGrant, google_environment, token_file
 from broker.worker_env.outer import WORKER, WORKER_TOKEN_FILE, remembered, unwrapped
@@ -21,6 +23,7 @@ from broker.worker_env.variables import VariablesGrant, fitting, variables_envir
 
 __all__ = [
     "AwsGrant",
+    "DatabricksGrant",
     "Environment",
     "GoogleGrant",
     "Plane",
@@ -48,6 +51,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     plane: Plane
     aws: AwsGrant | None = None
     google: GoogleGrant | None = None
+    azure: bool = False
+    databricks: DatabricksGrant | None = None
     variables: tuple[VariablesGrant, ...] = ()
     settings: model.Settings = ()
     without: frozenset[Kind] = frozenset()
@@ -62,6 +67,10 @@ def worker_environment(worker: Worker, environ: Mapping[str, str]) -> Environmen
         clouds.append(aws_environment(worker.plane, worker.aws))
     if worker.google is not None and Kind.GOOGLE not in worker.without:
         clouds.append(google_environment(worker.plane, worker.google))
+    if worker.azure and Kind.AZURE not in worker.without:
+        clouds.append(azure_environment(worker.plane))
+    if worker.databricks is not None and Kind.DATABRICKS not in worker.without:
+        clouds.append(databricks_environment(worker.plane, worker.databricks))
     common, no_proxy = _common(worker), _no_proxy(worker, environ)
     # Neither secrets nor settings are remembered: a broker within this one leaves them as they are.
     fit = tuple(fitting(worker.variables, (common, no_proxy, *clouds)))

@@ -10,6 +10,13 @@ from broker.worker_env.environment import Environment
 
 # What clients of a kind read together: a part of the user's own beside a part of the broker's would be neither.
 READ_TOGETHER: dict[str, tuple[str, ...]] = {
+    # A key, a connection string or another SAS would be taken before this one.
+    Kind.AZURE_SAS: (
+        *("AZURE_ACCOUNT_ACCESS_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_ANON"),
+        *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_CLIENT_ID"),
+        *("AZURE_STORAGE_CLIENT_SECRET", "AZURE_STORAGE_TENANT_ID", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_KEY"),
+        "AZURE_STORAGE_TOKEN",
+    ),
     Kind.ALIPAN: ("ALIPAN_WEB_REFRESH_TOKEN", "ALIPAN_ENCRYPT_PASSWORD", "ALIPAN_ENCRYPT_TYPE"),
 }
 

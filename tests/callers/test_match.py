@@ -34,6 +34,23 @@ class TestHeader:
         """A public constant: one static script serves every user of a node."""
         assert shown("/aws/train", authorization="attested") == Attested()
 
+    @pytest.mark.parametrize(("value", "is_"), [(HEADER, HeaderToken(HEADER)), ("attested", Attested())])
+    def test_app_services_header_is_authorization_on_its_path_alone(self, value: str, is_: Shown) -> None:
+        """azure-identity sends no other."""
+        assert shown("/azure/token", x_identity_header=value) == is_
+        assert shown("/aws/train", x_identity_header=value) == Bare()
+
+    @pytest.mark.parametrize("value", ["", "cbw_short", PATH])
+    def test_a_bad_value_of_it_never_falls_back(self, value: str) -> None:
+        """Likewise."""
+        assert shown("/azure/token", x_identity_header=value) == Bad("authorization-not-ours")
+
+    def test_it_and_authorization_are_one_too_many(self) -> None:
+        """No client sends both, and one might hide that the other is bad."""
+        assert shown("/azure/token", x_identity_header=HEADER, authorization="attested") == Bad(
+            "identity-header-and-authorization"
+        )
+
     @pytest.mark.parametrize(
         "value",
         [

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 
 from broker import control_api as api
@@ -30,6 +31,9 @@ from broker.worker_env import applied, contents
 TRAIN = api.Granted(name="train", kind="aws", first=True, region="eu-west-1")
 OTHER = api.Granted(name="other", kind="aws", first=False, region="us-east-1")
 DATA = api.Granted(name="data", kind="gcp", first=True, project="my-project")
+BLOB = api.Granted(name="blob", kind="azure", first=True)
+VAULT = api.Granted(name="vault", kind="azure", first=False)
+LAKE = api.Granted(name="lake", kind="databricks", first=True, settings=(("DATABRICKS_HOST", "https://dbc-1.example"),))
 WORKER = api.Worker(
     caller="me", host="127.0.0.1", port=9911, header_token="cbw_x", path_token="cbp_y", granted=(TRAIN, OTHER, DATA)
 )
@@ -71,7 +75,9 @@ class TestMaking:
 
     def test_a_cloud_that_is_none_is_wrong_usage(self):
         """With those that are."""
-        with pytest.raises(click.BadParameter, match="'moon' is not a cloud: aws, gcp, alipan, env"):
+        with pytest.raises(
+            click.BadParameter, match="'moon' is not a cloud: aws, gcp, azure, azure-sas, databricks, alipan, env"
+        ):
             Making.from_options(use=None, without="moon")
 
 
@@ -83,6 +89,13 @@ class TestFirsts:
     def test_a_cloud_that_is_left_alone_has_none(self):
         """The machine's own role takes over there."""
         assert firsts(WORKER, Making(without=frozenset({Kind.AWS}))) == Firsts(None, DATA)
+
+    def test_clouds_of_their_own_protocols_have_one_each(self):
+        """And no more: a second one is asked for by its name."""
+        worker = msgspec.structs.replace(WORKER, granted=(BLOB, VAULT, LAKE))
+
+        assert firsts(worker, Making()) == Firsts(None, None, azure=BLOB, databricks=LAKE)
+        assert firsts(worker, Making(without=frozenset({Kind.AZURE}))) == Firsts(None, None, databricks=LAKE)
 
 
 class TestEnvironment:
@@ -96,6 +109,15 @@ class TestEnvironment:
             "[default]\nregion = eu-west-1\nendpoint_url = http://default\naws_access_key_id = AKIA\n"
             "[profile prod]\nendpoint_url = http://prod\n"
         )
+
+    def test_azure_and_databricks_are_found_there(self):
+        """The workspace travels with its credential."""
+        worker = msgspec.structs.replace(WORKER, granted=(BLOB, LAKE))
+        variables = applied(environment(worker, Making(), "/run/x", Fetched(), kept_fresh=True), {})
+
+        assert variables["IDENTITY_ENDPOINT"] == "http://127.0.0.1:9911/azure/token"
+        assert variables["DATABRICKS_METADATA_SERVICE_URL"] == "http://127.0.0.1:9911/w/cbp_y/databricks/lake"
+        assert variables["DATABRICKS_HOST"] == "https://dbc-1.example"
 
     def test_it_is_made_of_what_is_granted(self):
         """The first of each cloud, and a profile for each AWS credential."""

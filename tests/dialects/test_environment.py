@@ -5,7 +5,7 @@ import pytest
 
 from broker.dialects import environment
 from broker.errors import Refused
-from broker.model import Facts, Variables, Want
+from broker.model import AzureToken, DatabricksToken, Facts, Variables, Want
 from broker.secret import Secret
 from tests.dialects.leases import EXPIRES_TEXT, REQUEST_ID, a_lease, a_request, access_token, decoded, id_token, keys
 
@@ -56,6 +56,25 @@ class TestVariables:
         """It is for one audience and no credential of its own."""
         with pytest.raises(Refused, match="has no variables"):
             environment.variables(a_lease(id_token()))
+
+    @pytest.mark.parametrize(
+        ("resource", "variable"),
+        [
+            ("https://storage.azure.com", "AZURE_STORAGE_TOKEN"),
+            ("https://storage.azure.com/", "AZURE_STORAGE_TOKEN"),
+            ("https://vault.azure.net", "AZURE_ACCESS_TOKEN"),
+        ],
+    )
+    def test_an_azure_token_stands_where_object_store_looks(self, resource: str, variable: str):
+        """One for another resource under a name that no client takes for a storage token."""
+        assert environment.variables(a_lease(AzureToken(Secret("eyJ"), resource))) == {variable: "eyJ"}
+
+    def test_a_databricks_token_goes_with_its_workspace(self):
+        """It is good nowhere else."""
+        assert environment.variables(a_lease(DatabricksToken(Secret("eyJ"), "https://dbc-1.example"))) == {
+            "DATABRICKS_HOST": "https://dbc-1.example",
+            "DATABRICKS_TOKEN": "eyJ",
+        }
 
     def test_secrets_of_any_kind_stand_under_their_names(self):
         """As `private-env` gives them."""

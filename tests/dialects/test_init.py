@@ -13,14 +13,19 @@ EACH = list(DIALECTS.values())
 def parsed(dialect: Dialect, segments: tuple[str, ...]) -> object:
     """What a dialect makes of a path, with every header that one may need."""
     fields = {"metadata-flavor": "Google", "x-aws-ec2-metadata-token": "shown"}
-    return dialect.parse(Request("GET", segments, (), fields, keep_alive=True))
+    fields |= {"x-databricks-metadata-version": "1", "x-databricks-host": "https://dbc.example"}
+    query = (("api-version", "2019-08-01"), ("resource", "https://storage.azure.com"))
+    return dialect.parse(Request("GET", segments, query, fields, keep_alive=True))
 
 
 class TestTable:
     @pytest.mark.parametrize("dialect", EACH)
     @pytest.mark.parametrize(
         "path",
-        ["/", "/aws/a", "/computeMetadata/v1/instance/", "/env/a", "/latest/meta-data/placement/region", "/token/a"],
+        [
+            *("/", "/aws/a", "/azure/token", "/computeMetadata/v1/instance/", "/databricks/a", "/env/a"),
+            *("/latest/meta-data/placement/region", "/token/a"),
+        ],
     )
     def test_a_path_is_known_to_the_dialect_of_its_first_segment_alone(self, dialect: Dialect, path: str):
         """Otherwise one path could be answered in two ways."""
@@ -36,9 +41,9 @@ class TestTable:
         """Exact match or 404; never another credential."""
         assert parsed(dialect, path) is None
 
-    def test_only_the_metadata_server_is_opened_by_a_path_token(self):
+    def test_only_metadata_servers_are_opened_by_a_path_token(self):
         """URLs end up in error texts: a token stands in one only where a client has no other place for it."""
-        assert {dialect.NAME for dialect in EACH if dialect.path_token_ok} == {"gcp"}
+        assert {dialect.NAME for dialect in EACH if dialect.path_token_ok} == {"databricks", "gcp"}
 
     def test_only_the_metadata_servers_have_a_way_of_their_own_to_be_attested(self):
         """Google's header and the PUT of IMDSv2; all others must say so in Authorization."""

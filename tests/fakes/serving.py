@@ -114,8 +114,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path, _, raw_query = self.path.partition("?")
         fields = {name.lower(): value for name, value in self.headers.items()}
         answer = self.server.answer(Call(self.command, path, raw_query, fields, self._body()))
-        self.send_response(answer.status)
-        for name, value in answer.fields.items():
+        self.send_response_only(answer.status)
+        for name, value in {"Date": self.date_time_string(), **answer.fields}.items():
             self.send_header(name, value)
         if answer.status != HTTPStatus.NO_CONTENT:
             self.send_header("Content-Length", str(len(answer.body)))

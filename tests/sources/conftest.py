@@ -1,4 +1,4 @@
-"""A home folder with nothing of this machine in it, the strict fake STS, and moto server."""
+"""A home folder with nothing of this machine in it, the strict fakes of STS and Entra ID, and moto server."""
 
 import os
 from collections.abc import Iterator
@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import certificates
+from tests.fakes.entra import FakeEntra
 from tests.fakes.moto_process import Moto
 from tests.fakes.sts import FakeSts
 from tests.sources.aws_world import ALICE, AwsHome
+from tests.sources.entra_world import EntraWorld
 
 
 @pytest.fixture
@@ -44,3 +47,24 @@ def moto() -> Iterator[Moto]:
     """One moto server for all tests."""
     with Moto() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def loopback(tmp_path_factory: pytest.TempPathFactory) -> certificates.Certificate:
+    """A certificate for this machine."""
+    return certificates.write(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def entra_world(
+    loopback: certificates.Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[EntraWorld]:
+    """It is trusted, and nothing of this machine's own Azure identity is in the environment."""
+    for name in list(os.environ):
+        if name.startswith(("AZURE_", "IDENTITY_", "MSI_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(loopback.certificate))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))  # no `az` of this machine is asked
+    with FakeEntra(loopback.context()) as entra:
+        yield EntraWorld(entra, tmp_path)

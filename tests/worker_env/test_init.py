@@ -6,7 +6,7 @@ import pytest
 from broker.model import Kind
 from broker.secret import Secret
 from broker.variables import FREE, SET, UNSET
-from broker.worker_env import VariablesGrant, Worker, applied, worker_environment
+from broker.worker_env import DatabricksGrant, VariablesGrant, Worker, applied, worker_environment
 from tests.worker_env.workers import ACCESS, AWS, FOLDER, GOOGLE, HEADER, PATH, PLANE, WORKER, files, variables
 
 HOST = f"127.0.0.1:9911/w/{PATH}"
@@ -117,6 +117,14 @@ class TestClouds:
         assert not [name for name in environment.names() if not is_aws(name) and name not in NO_PROXY.keys() | OURS]
         assert variables(environment).items() >= (AWS_TABLE | NO_PROXY).items()
 
+    @pytest.mark.parametrize("without", [frozenset(), frozenset({Kind.AZURE, Kind.DATABRICKS})])
+    def test_azure_and_databricks_are_there_where_they_are_granted(self, without: frozenset[Kind]):
+        """And untouched where `--without` names them."""
+        worker = Worker(plane=PLANE, azure=True, databricks=DatabricksGrant(name="lake"), without=without)
+        names = set(worker_environment(worker, {}).names()) - OURS - NO_PROXY.keys()
+
+        assert {"IDENTITY_ENDPOINT", "DATABRICKS_METADATA_SERVICE_URL"} <= names or (without and not names)
+
     def test_a_worker_without_any_still_finds_its_broker(self):
         """For `whoami`, and for whatever it is granted later."""
         environment = worker_environment(Worker(plane=PLANE), {})
@@ -163,7 +171,9 @@ class TestReserved:
     def test_nothing_that_is_set_or_unset_may_be_configured_otherwise(self):
         """`broker.variables` knows every name, so that `env = {}` of a credential cannot undo what keeps SDKs in."""
         alipan = VariablesGrant(name="a", kind=Kind.ALIPAN, values=())
-        every = msgspec.structs.replace(WORKER, variables=(alipan,))
+        sas = VariablesGrant(name="s", kind=Kind.AZURE_SAS, values=())
+        lake = DatabricksGrant(name="lake")
+        every = msgspec.structs.replace(WORKER, variables=(alipan, sas), azure=True, databricks=lake)
         names = set(worker_environment(every, {}).names())
         known = SET | UNSET | FREE | OURS
 

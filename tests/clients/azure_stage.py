@@ -1,0 +1,139 @@
+"""Azurite, a strict Entra ID and a strict Databricks workspace, a daemon between them and whoever asks."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from azure.storage.blob import BlobServiceClient
+
+from tests.clients.azurite_process import KEY, Azurite
+from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, bare, clients_python, free_address
+from tests.fakes import certificates
+from tests.fakes.databricks import FakeWorkspace
+from tests.fakes.entra import TENANT, FakeEntra
+
+CONTAINER = "data"
+VOLUME = "/Volumes/main/default/data"
+_CONFIG = """
+[daemon]
+listen = ["127.0.0.1:0"]
+admin = "{admin}"
+socket = "{folder}/broker.sock"
+runtime_dir = "{folder}/run"
+
+[credentials.blob]
+source = "azure-token"
+tenant_id = "{tenant}"
+client_id = "{client}"
+client_secret = {{ file = "entra.secret" }}
+authority = "{entra}"
+env = {{ AZURE_ACCOUNT_NAME = "devstoreaccount1" }}
+
+[credentials.vault]
+source = "azure-token"
+tenant_id = "{tenant}"
+client_id = "{client}"
+client_secret = {{ file = "entra.secret" }}
+authority = "{entra}"
+scopes = ["https://vault.azure.net/.default"]
+
+[credentials.lake]
+source = "databricks-oauth"
+host = "{workspace}"
+client_id = "8a9c-41"
+client_secret = {{ file = "lake.secret" }}
+
+[credentials.wrong-tenant]
+source = "azure-token"
+tenant_id = "nowhere.example"
+client_id = "{client}"
+client_secret = {{ file = "entra.secret" }}
+authority = "{entra}"
+
+[credentials.revoked]
+source = "databricks-oauth"
+host = "{workspace}"
+client_id = "revoked"
+client_secret = {{ file = "lake.secret" }}
+
+[callers.trainer]
+uid = {uid}
+allow_root = true
+grants = ["blob", "vault", "lake"]
+"""
+
+
+class AzureStage:
+    """What a test plays on; `environment` is what a shell here has, and trusts the fakes."""
+
+    def __init__(self, azurite: Azurite, entra: FakeEntra, workspace: FakeWorkspace, folder: Path) -> None:
+        self.azurite = azurite
+        self.entra = entra
+        self.workspace = workspace
+        self.folder = folder
+        self._ca = str(folder / "localhost.pem")
+        self._owner = BlobServiceClient(azurite.url, credential=KEY, connection_verify=self._ca)
+
+    def environment(self, home: Path, **more: str) -> dict[str, str]:
+        """A bare one; requests and aiohttp take the fakes' certificate."""
+        found = {"CREDBROKER_SOCKET": str(self.folder / "broker.sock"), **more}
+        return bare(home, REQUESTS_CA_BUNDLE=self._ca, SSL_CERT_FILE=self._ca, **found)
+
+    def put(self, name: str, body: bytes) -> None:
+        """A new blob, by the account's owner."""
+        container = self._owner.get_container_client(CONTAINER)
+        if not container.exists():
+            container.create_container()
+        container.upload_blob(name, body)
+
+    def get(self, name: str) -> bytes:
+        """What is in a blob now."""
+        return bytes(self._owner.get_blob_client(CONTAINER, name).download_blob().readall())
+
+    def command(self, program: str, folder: str, *options: str) -> list[str]:
+        """How a program is started, without any broker."""
+        where = [self.azurite.url, CONTAINER] if program.endswith("_azure") else [self.workspace.url, VOLUME]
+        return [str(clients_python()), str(PROGRAMS / f"{program}.py"), *where, folder, *options]
+
+    def start(self, home: Path, command: list[str]) -> subprocess.Popen[str]:
+        """Start a command as its user would."""
+        environment = self.environment(home)
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def under_exec(self, home: Path, command: list[str], *options: str) -> subprocess.Popen[str]:
+        """Start a command under `credbroker exec`."""
+        return self.start(home, [*CREDBROKER, "exec", *options, "--", *command])
+
+
+@contextlib.contextmanager
+def azure_staged(folder: Path, lifetime: int) -> Iterator[AzureStage]:
+    """Fakes whose tokens live `lifetime` seconds, and a daemon that is ready."""
+    folder.chmod(0o700)
+    made = certificates.write(folder)
+    with contextlib.ExitStack() as stack:
+        azurite = stack.enter_context(Azurite(made, folder))
+        entra = stack.enter_context(FakeEntra(made.context(), lifetime))
+        workspace = stack.enter_context(FakeWorkspace(lifetime))
+        app = entra.app(secrets={"entra-s3cret"})
+        workspace.principals["8a9c-41"] = "lake-s3cret"
+        for name in ("entra", "lake"):
+            (folder / f"{name}.secret").touch(0o600)
+            (folder / f"{name}.secret").write_text(f"{name}-s3cret\n")
+        admin, config = free_address(), folder / "config.toml"
+        config.write_text(
+            _CONFIG.format(
+                admin=admin,
+                folder=folder,
+                tenant=TENANT,
+                client=app.client_id,
+                entra=entra.url,
+                workspace=workspace.url,
+                uid=os.getuid(),
+            )
+        )
+        config.chmod(0o600)
+        stage = AzureStage(azurite, entra, workspace, folder)
+        stack.enter_context(Daemon(config, admin, stage.environment(folder)))
+        yield stage
