@@ -57,7 +57,7 @@ class Signed(msgspec.Struct, frozen=True):
 
 def sign_in(login: Login, scope: str) -> Signed:
     """One try. Raises Denied, IdentityMissing, Malformed, Throttled or Unreachable."""
-    _hush()
+    hush()
     with listening() as (session, ear):
         with extra("azure"):
             from azure.core.pipeline.transport import RequestsTransport
@@ -149,7 +149,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-def _hush() -> None:
-    """Their warnings repeat what Entra said."""
+def hush() -> None:
+    """Keep their loggers silent: warnings repeat what Azure said, and a minter's standard error goes to the journal."""
     for name in ("azure", "msal"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

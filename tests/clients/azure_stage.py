@@ -45,6 +45,36 @@ host = "{workspace}"
 client_id = "8a9c-41"
 client_secret = {{ file = "lake.secret" }}
 
+[credentials.delegator]
+source = "azure-token"
+tenant_id = "{tenant}"
+client_id = "{client}"
+client_secret = {{ file = "entra.secret" }}
+authority = "{entra}"
+
+[credentials.readable]
+source = "azure-sas"
+from = "delegator"
+account = "devstoreaccount1"
+container = "data"
+endpoint_url = "{account}"
+
+[credentials.no-container]
+source = "azure-sas"
+from = "delegator"
+account = "devstoreaccount1"
+container = "nowhere"
+endpoint_url = "{account}"
+
+[credentials.writable]
+source = "azure-sas"
+from = "delegator"
+account = "devstoreaccount1"
+container = "data"
+permissions = "racwl"
+ttl = "48h"
+endpoint_url = "{account}"
+
 [credentials.wrong-tenant]
 source = "azure-token"
 tenant_id = "nowhere.example"
@@ -61,7 +91,7 @@ client_secret = {{ file = "lake.secret" }}
 [callers.trainer]
 uid = {uid}
 allow_root = true
-grants = ["blob", "vault", "lake"]
+grants = ["blob", "vault", "lake", "writable", "readable"]
 """
 
 
@@ -129,6 +159,7 @@ def azure_staged(folder: Path, lifetime: int) -> Iterator[AzureStage]:
                 tenant=TENANT,
                 client=app.client_id,
                 entra=entra.url,
+                account=azurite.url,
                 workspace=workspace.url,
                 uid=os.getuid(),
             )

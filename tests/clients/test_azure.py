@@ -15,6 +15,7 @@ from tests.clients.stage import CREDBROKER, clients_python, seen
 pytestmark = pytest.mark.clients
 
 PROGRAMS = ["blob_azure", "adlfs_azure", "obstore_azure"]
+SIGNED = ["streaming_azure", "adlfs_azure", "obstore_azure"]
 # Leases of 72 s are replaced at about 36 s: by 50 s every client has met a new one.
 ROTATING, ROTATION_LOOK = 72, 50
 OTHER_CREDENTIAL = """
@@ -112,6 +113,38 @@ class TestAfterEnv:
         assert saw.sha256 == hashlib.sha256(body).hexdigest()
 
 
+class TestSas:
+    @pytest.mark.parametrize("program", SIGNED)
+    def test_a_client_works_with_the_leased_signature_alone(self, stage: AzureStage, home: Path, program: str):
+        """No token is asked for: it stands in the environment."""
+        body = os.urandom(100_000)
+        stage.put(f"sas-{program}/in.bin", body)
+        command = stage.command(program, f"sas-{program}")
+
+        saw = seen(stage.under_exec(home, command, "--use", "writable"))
+
+        assert saw.sha256 == hashlib.sha256(body).hexdigest()
+        assert stage.get(f"sas-{program}/out.bin") == body
+
+    def test_a_permission_that_was_not_given_is_refused(self, stage: AzureStage, home: Path):
+        """By the account, which verifies the signature."""
+        stage.put("readable/in.bin", b"body")
+
+        with stage.under_exec(home, stage.command("streaming_azure", "readable"), "--use", "readable") as process:
+            _, told = process.communicate(timeout=60)
+
+        assert process.returncode != 0
+        assert "not authorized to perform this operation using this permission" in told
+
+    def test_a_token_and_a_signature_do_not_mix(self, stage: AzureStage, home: Path):
+        """A client would take the one or the other: which, is told."""
+        with stage.under_exec(home, ["true"]) as process:
+            _, told = process.communicate(timeout=60)
+
+        assert process.returncode == 0
+        assert "writable is left out" in told
+
+
 class TestBadInput:
     def test_each_is_an_error_of_its_credential_alone(self, stage: AzureStage, home: Path):
         """Wrong tenant, revoked client: the others are minted all the same."""
@@ -124,6 +157,10 @@ class TestBadInput:
             "vault": None,
             "lake": None,
             "wrong-tenant": "TenantUnknown",
+            "delegator": None,
+            "readable": None,
+            "writable": None,
+            "no-container": "ContainerNotFound",
             "revoked": "InvalidClient",
         }
         assert "correct `tenant_id`" in found["wrong-tenant"]["advice"]
