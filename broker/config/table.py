@@ -7,8 +7,6 @@ from broker.config import fields
 from broker.config.leaves import Steps
 from broker.config.place import Document, Notes
 
-LATER = "is not supported by this version; leave it out"
-
 
 class Table:
     """A table at `steps` of a document. A value that is not a table is noted and read as an empty one."""
@@ -67,12 +65,10 @@ class Table:
         """A mistake at this table, or at a key of it."""
         self._notes.add(self.document, (*self.steps, *steps), text)
 
-    def close(self, later: tuple[str, ...] = ()) -> None:
-        """Note every key that was not asked for: promised for `later`, or unknown."""
+    def close(self) -> None:
+        """Note every key that was not asked for."""
         for key in self.content:
-            if key in later:
-                self.note(LATER, key)
-            elif key not in self._asked:
+            if key not in self._asked:
                 self.note(f"unknown key{did_you_mean(key, *self._asked)}", key)
 
 

@@ -69,13 +69,6 @@ class TestClose:
             "/etc/c.toml:3 [daemon] zzz: unknown key",
         ]
 
-    def test_what_a_later_version_takes_is_told_so(self):
-        """The contract promises it already."""
-        daemon, notes = table("[daemon]\nimds = true")
-        daemon.close(later=("imds",))
-
-        assert told(notes) == ["/etc/c.toml:2 [daemon] imds: is not supported by this version; leave it out"]
-
 
 class TestTable:
     @pytest.mark.parametrize("value", ["3", "'x'", "[]", "[{}]"])
