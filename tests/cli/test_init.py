@@ -120,7 +120,7 @@ class TestMistakes:
             ("exec", "--"),
             ("token", "issue"),
             ("env", "--ttl", "1y"),
-            ("exec", "--without", "azure", "true"),
+            ("exec", "--without", "moon", "true"),
         ],
         ids=" ".join,
     )
