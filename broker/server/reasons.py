@@ -141,6 +141,10 @@ REASONS: dict[str, Reason] = {
     "AccessDenied": Reason(
         "the asking user may not do this on the control socket", "an operator may; see `operators` and `issuers`"
     ),
+    "AskingItself": Reason(
+        "a minter of this broker, or a credential_process that it runs, asked the broker for the broker's own identity",
+        "let the profile or the file that the daemon starts with name an identity of its own, not `credbroker get`",
+    ),
     # Where it was sent, and how: 400 to 431.
     "Forwarded": Reason(
         "the request came through a proxy, a browser or a URL fetcher, by the fields that it carries",
