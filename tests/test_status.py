@@ -44,7 +44,7 @@ class TestLeaseRow:
         assert (row.identity, row.account, row.note) == ("arn", "123456789012", "a note")
         assert (row.state, row.serial, row.served) == ("fresh", 1, 7)
         assert (row.expires_at, row.left, row.refreshed_at) == (EPOCH + 3600, 3000, EPOCH)
-        assert row.next_refresh_in == 1200
+        assert row.next_refresh_in == 1090
         assert (row.error, row.advice) == (None, None)
 
     @pytest.mark.parametrize(

@@ -106,6 +106,9 @@ REASONS: dict[str, Reason] = {
     "imds-token-and-authorization": Reason(
         "a session token of IMDS and an Authorization field were shown together", "show one of the two"
     ),
+    "identity-header-and-authorization": Reason(
+        "X-IDENTITY-HEADER and an Authorization field were shown together", "show one of the two"
+    ),
     "imds-token-not-good": Reason(
         "a session token of IMDS was shown that has expired, is another uid's, or is of before the daemon's restart",
         "clients fetch a new one by themselves; one that does not was started under another uid",
@@ -162,6 +165,21 @@ REASONS: dict[str, Reason] = {
     "AudienceMissing": Reason("an ID token was asked for without saying for whom", "add ?audience=..."),
     "BoundToken": Reason(
         "a token bound to a transport (mTLS) was asked for", "set GCE_METADATA_MTLS_MODE=none, as `credbroker env` does"
+    ),
+    "ApiVersionUnknown": Reason(
+        "a managed identity was asked for in a version that is not spoken here",
+        "use a client that knows App Service's of 2019-08-01, such as azure-identity",
+    ),
+    "ResourceMissing": Reason("a token of Azure was asked for without saying what for", "add ?resource=..."),
+    "IdentityUnknown": Reason(
+        "a managed identity was named by something else than client_id",
+        "name a credential by client_id, as docs/stores.md has it, or none for the first that is granted",
+    ),
+    "VersionUnknown": Reason(
+        "the metadata service of Databricks was asked without its version header", "use databricks-sdk, as it is"
+    ),
+    "HostMissing": Reason(
+        "the metadata service of Databricks was asked without saying for which workspace", "set DATABRICKS_HOST"
     ),
     "BadRequest": Reason("the request's head is malformed, or a field is not what the path takes", _OUR_OWN),
     "MethodNotAllowed": Reason("another method than GET", _OUR_OWN),
