@@ -4,10 +4,20 @@ Specs are plain data and may be imported anywhere. Mint functions import their c
 in a minter process.
 """
 
-from broker.sources import alipan, aws, azure, azure_sas, databricks, google, private_env, s3_static
+from broker.sources import (
+    alipan,
+    aws,
+    azure,
+    azure_sas,
+    cloudflare_r2,
+    databricks,
+    google,
+    private_env,
+    s3_static,
+)
 from broker.sources.source import Source
 
-_FAMILIES = (aws, google, s3_static, azure, azure_sas, databricks, alipan, private_env)
+_FAMILIES = (aws, google, s3_static, cloudflare_r2, azure, azure_sas, databricks, alipan, private_env)
 
 TABLE: dict[str, Source] = {source.name: source for family in _FAMILIES for source in family.SOURCES}
 

@@ -3,37 +3,23 @@
 Only `who`, for `check`, asks a store; it loads botocore and runs only in a minter.
 """
 
-import contextlib
 import re
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from broker import clock
-from broker.errors import IdentityMissing, MintError
+from broker.errors import IdentityMissing
 from broker.model import AwsKeys, Facts, Given, Kind, Minted, Reference, Settings, Spec, Value
 from broker.secret import Secret
 from broker.sources import aws_sts, references
-from broker.sources.aws_errors import Attempt
 from broker.sources.aws_identity import DEFAULT_REGION, Identity, opened
 from broker.sources.aws_specs import EndpointUrl, Region
 from broker.sources.handing import REREAD, Reread, handed
+from broker.sources.s3_knock import knock
 from broker.sources.source import Source
 
-LIST = "list_buckets"
 _PRINTABLE = re.compile(r"[!-~]+")
 _LONGEST = {"access_key_id": 128, "secret_access_key": 1024, "session_token": 8192}  # the reply stays under 10,000
-# What a store says to keys that it does not know, or that do not fit each other.
-_UNKNOWN = {
-    "InvalidAccessKeyId": "it does not know the access key: is it of this store, and still active?",
-    "SignatureDoesNotMatch": "it refused the signature: check the secret key, `region` and this machine's clock",
-    "InvalidToken": "it does not accept the session token",
-    "ExpiredToken": "the keys have expired: their owner must renew them",
-    "AuthorizationHeaderMalformed": "it is of another region: correct `region`",
-    "RequestTimeTooSkewed": "the clocks are too far apart: set this machine's",
-}
-# What it says to keys that it knows, which may do other things.
-_KNOWN = frozenset({"AccessDenied", "MethodNotAllowed", "NotImplemented"})
 
 
 class S3Static(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,54 +74,8 @@ def who(spec: S3Static, value: Value) -> Facts:
     if spec.endpoint_url is None:
         answer = aws_sts.ask(local, spec, identity, "get_caller_identity", "ask whose the keys are")
         return aws_sts.facts_of(answer.body.get("Arn"), local.region)
-    _knock(spec.endpoint_url, spec.region or DEFAULT_REGION, value)
+    knock(spec.endpoint_url, spec.region or DEFAULT_REGION, value)
     return Facts()
-
-
-def _knock(endpoint_url: str, region: str, keys: AwsKeys) -> None:
-    """Ask for the buckets. Keys that may not list them are known to the store none the less."""
-    from botocore.config import Config
-    from botocore.exceptions import ClientError
-
-    attempt = Attempt("ask the store whether it knows the keys", "the keys")
-    with contextlib.closing(
-        opened(None, region).session.create_client(
-            "s3",
-            region,
-            endpoint_url=endpoint_url,
-            aws_access_key_id=keys.access_key_id,
-            aws_secret_access_key=keys.secret_access_key.open(),
-            aws_session_token=keys.session_token.open() or None,
-            config=Config(signature_version="s3v4"),
-        )
-    ) as store:
-        try:
-            getattr(store, LIST)()  # botocore makes its methods as it goes
-        except ClientError as error:
-            _refused(attempt, error.response)
-        except Exception as error:  # noqa: BLE001 - botocore's parser trips over garbage in many ways
-            raise _ours(attempt, error) from None
-
-
-def _refused(attempt: Attempt, response: object) -> None:
-    """Raises where it was for who asked, and not for what was asked."""
-    assert isinstance(response, dict)
-    code = str(response.get("Error", {}).get("Code", ""))
-    answered = response.get("ResponseMetadata", {})
-    if code in _UNKNOWN:
-        raise IdentityMissing(f"cannot use the keys at the store: {_UNKNOWN[code]} ({code})", code=code) from None
-    if code in _KNOWN:
-        return
-    headers, now = answered.get("HTTPHeaders", {}), clock.wall()
-    attempt.bad_status(int(answered.get("HTTPStatusCode", 0)), headers, now)
-    raise attempt.refused(code, headers, now) from None
-
-
-def _ours(attempt: Attempt, error: Exception) -> MintError:
-    found = attempt.failed(error)
-    if found is None:
-        attempt.malformed("the endpoint's answer is not one of S3")
-    return found
 
 
 SOURCES = (Source(name="s3-static", spec=S3Static, mint=mint, who=who),)

@@ -1,0 +1,66 @@
+"""One request to the JSON API of a store's owner: one attempt, a bounded answer, no redirect followed.
+
+What any API may answer at any time (patience, failure, a redirect, too much) is raised here; what a refusal means is
+for the family that asked. It knows no credentials: whoever asks writes the Authorization.
+"""
+
+import urllib.parse
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from broker import clock
+from broker.errors import BrokerError, Denied
+from broker.secret import Secret
+from broker.sources import web
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What came back: the status, the text, how many seconds it took, and when, by our clock and by upstream's."""
+
+    status: int
+    text: Secret
+    took: float
+    arrived: float
+    date: float | None
+
+    @property
+    def now(self) -> float:
+        """The time that upstream's own timestamps are to be compared with."""
+        return self.arrived if self.date is None else self.date
+
+    @property
+    def skew(self) -> float | None:
+        """Our clock less upstream's."""
+        return None if self.date is None else self.arrived - self.date
+
+    @property
+    def good(self) -> bool:
+        """Whether it is no refusal."""
+        return self.status < HTTPStatus.BAD_REQUEST
+
+
+def send(method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> Answered:
+    """One request. Raises Denied for a URL that is not to be asked, Malformed, Throttled or Unreachable."""
+    if not web.is_safe(url):
+        raise Denied("a URL of the API is neither https nor on this machine: correct `api_url`", code="UrlRefused")
+    parts = urllib.parse.urlsplit(url)
+    began = clock.now()
+    with web.listening() as (session, ear):
+        session.trust_env = parts.scheme == "https"  # a proxy cannot know this machine
+        try:
+            session.request(method, url, headers=headers, data=body, timeout=web.TIMEOUT, allow_redirects=False)
+        except BrokerError:
+            raise
+        except OSError as error:  # all that requests raises, and a CA bundle that is missing
+            raise web.unreachable(parts.hostname or "upstream", error) from None
+    (heard,) = ear.heard
+    if trouble := heard.transient():
+        raise trouble
+    return Answered(heard.status, heard.text, clock.now() - began, heard.arrived, heard.date)
+
+
+def encoded(members: dict[str, Any]) -> bytes:
+    """A request's body."""
+    return msgspec.json.encode(members)
