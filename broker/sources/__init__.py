@@ -10,6 +10,7 @@ from broker.sources import (
     azure,
     azure_sas,
     cloudflare_r2,
+    coreweave,
     databricks,
     google,
     private_env,
@@ -17,7 +18,7 @@ from broker.sources import (
 )
 from broker.sources.source import Source
 
-_FAMILIES = (aws, google, s3_static, cloudflare_r2, azure, azure_sas, databricks, alipan, private_env)
+_FAMILIES = (aws, google, s3_static, cloudflare_r2, coreweave, azure, azure_sas, databricks, alipan, private_env)
 
 TABLE: dict[str, Source] = {source.name: source for family in _FAMILIES for source in family.SOURCES}
 

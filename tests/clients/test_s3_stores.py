@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.newcomer import CREDBROKER, Newcomer, Ran, newcomer
 from tests.clients.stage import PROGRAMS, clients_python
+from tests.fakes.coreweave import API_TOKEN as COREWEAVE_TOKEN
+from tests.fakes.coreweave import FakeCoreWeave
 from tests.fakes.objects import Buckets
 from tests.fakes.r2 import ACCOUNT, API_TOKEN, FakeR2, Parent
 
@@ -32,6 +34,19 @@ R2 = """
     [callers.me]
     ME
     grants = ["r2"]
+"""
+
+COREWEAVE = """
+    [credentials.coreweave]
+    source = "coreweave"
+    api_token = {{ file = "token" }}
+    region = "us-east-1"
+    api_url = "{url}"
+    endpoint_url = "{url}"
+
+    [callers.me]
+    ME
+    grants = ["coreweave"]
 """
 
 
@@ -96,3 +111,22 @@ class TestR2:
         assert set(r2.refused) <= {"AccessDenied", "NoSuchKey"}  # rclone looks whether the copy is there already
         assert checked.status == 0, checked.err
         assert bool(r2.asked) == (way == "asked")
+
+
+class TestCoreWeave:
+    def test_clients_work_with_keys_that_have_no_session_token(self, user: Newcomer):
+        """Nothing is refused: they cannot be narrowed."""
+        secret(user, "token", COREWEAVE_TOKEN)
+        coreweave = FakeCoreWeave(buckets())
+        with coreweave.serve() as store:
+            user.configure(COREWEAVE.format(url=store.url))
+            with user.serving():
+                refused = [
+                    copied(client(user, program), coreweave.buckets)
+                    for program in ("boto3_store.py", "rclone_store.sh")
+                ]
+                checked = user.run("check")
+
+        assert refused == ["", ""]
+        assert checked.status == 0, checked.err
+        assert "coreweave/token-1" in checked.out
