@@ -237,8 +237,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What a mint has besides its spec. `base` is the held lease's value of the credential named in `from`."""
+    """What a mint has besides its spec. `base` is the held lease's value of the credential named in `from`.
 
+    `credential` is the name that is minted for, as the minter itself found it configured, whatever the daemon says.
+    """
+
+    credential: str = ""
     base: Value | None = None
     audience: str | None = None
     mfa_code: Secret | None = None

@@ -12,6 +12,8 @@ import os  # noqa: E402 - nothing else happens before this process is undumpable
 import socket  # noqa: E402
 import sys  # noqa: E402
 
+import msgspec  # noqa: E402
+
 from broker.config.callers import nobody  # noqa: E402
 from broker.config.read import parse  # noqa: E402
 from broker.config.shape import Snapshot  # noqa: E402
@@ -75,7 +77,7 @@ def _examine(book: Book, asked: Review) -> Reviewed:
 
 def _mint(source: Source, rendered: Rendered, ask: Ask) -> Minted:
     if ask.given.audience is None:
-        return source.mint(rendered.spec, ask.given)
+        return source.mint(rendered.spec, msgspec.structs.replace(ask.given, credential=rendered.label))
     if source.id_token is None or ask.given.audience not in getattr(rendered.spec, "audiences", ()):
         raise Unreachable("the daemon asked for an audience that is not configured")
     return source.id_token(rendered.spec, ask.given)

@@ -9,6 +9,7 @@ from broker.sources import (
     aws,
     azure,
     azure_sas,
+    backblaze_b2,
     cloudflare_r2,
     coreweave,
     databricks,
@@ -18,7 +19,19 @@ from broker.sources import (
 )
 from broker.sources.source import Source
 
-_FAMILIES = (aws, google, s3_static, cloudflare_r2, coreweave, azure, azure_sas, databricks, alipan, private_env)
+_FAMILIES = (
+    aws,
+    google,
+    s3_static,
+    cloudflare_r2,
+    coreweave,
+    backblaze_b2,
+    azure,
+    azure_sas,
+    databricks,
+    alipan,
+    private_env,
+)
 
 TABLE: dict[str, Source] = {source.name: source for family in _FAMILIES for source in family.SOURCES}
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.newcomer import CREDBROKER, Newcomer, Ran, newcomer
 from tests.clients.stage import PROGRAMS, clients_python
+from tests.fakes.b2 import REGION, FakeB2
 from tests.fakes.coreweave import API_TOKEN as COREWEAVE_TOKEN
 from tests.fakes.coreweave import FakeCoreWeave
 from tests.fakes.objects import Buckets
@@ -16,6 +17,7 @@ from tests.fakes.r2 import ACCOUNT, API_TOKEN, FakeR2, Parent
 
 pytestmark = pytest.mark.clients
 
+COPIERS = ("boto3_store.py", "rclone_store.sh")
 BODY = b"0123456789" * 10_000
 PARENT = Parent(key_id="00112233445566778899aabbccddeeff", secret="5ec4e7" * 10 + "5ec4")
 WAYS = {"signed": 'parent_secret_access_key = { file = "secret" }', "asked": 'api_token = { file = "token" }'}
@@ -49,6 +51,23 @@ COREWEAVE = """
     grants = ["coreweave"]
 """
 
+B2 = """
+    [credentials.b2]
+    source = "backblaze-b2"
+    key_id = {{ file = "id" }}
+    application_key = {{ file = "secret" }}
+    bucket = "data-bucket"
+    prefix = "mine/"
+    capabilities = ["listBuckets", "listFiles", "readFiles", "writeFiles"]
+    region = "{region}"
+    api_url = "{url}"
+    endpoint_url = "{url}"
+
+    [callers.me]
+    ME
+    grants = ["b2"]
+"""
+
 
 @pytest.fixture
 def user() -> Iterator[Newcomer]:
@@ -58,11 +77,11 @@ def user() -> Iterator[Newcomer]:
         yield found
 
 
-def buckets() -> Buckets:
+def buckets(name: str = "data") -> Buckets:
     """Two folders of one bucket."""
-    found = Buckets("data")
+    found = Buckets(name)
     for folder in ("mine", "theirs"):
-        found.put("data", f"{folder}/in.bin", BODY)
+        found.put(name, f"{folder}/in.bin", BODY)
     return found
 
 
@@ -75,19 +94,21 @@ def secret(user: Newcomer, name: str, text: str) -> Path:
     return path
 
 
-def client(user: Newcomer, program: str) -> Ran:
+def client(user: Newcomer, program: str, *words: str) -> Ran:
     """One of them under `exec`."""
     interpreter = [] if program.endswith(".sh") else [str(clients_python())]
-    return user.shell([*CREDBROKER, "exec", "--", *interpreter, str(PROGRAMS / program), "data", "mine", "theirs"])
+    return user.shell([*CREDBROKER, "exec", "--", *interpreter, str(PROGRAMS / program), *words])
 
 
-def copied(ran: Ran, store: Buckets) -> str:
+def copied(user: Newcomer, program: str, store: Buckets) -> str:
     """How the store refused what it must; the rest went well."""
+    (bucket,) = store.names()
+    ran = client(user, program, bucket, "mine", "theirs")
     assert ran.status == 0, ran.err
     said = json.loads(ran.out)
     assert said["sha256"] == hashlib.sha256(BODY).hexdigest()
-    assert store.get("data", "mine/out.bin").body == BODY
-    store.delete("data", "mine/out.bin")  # the next one shall not find it there
+    assert store.get(bucket, "mine/out.bin").body == BODY
+    store.delete(bucket, "mine/out.bin")  # the next one shall not find it there
     return str(said["refused"])
 
 
@@ -102,9 +123,7 @@ class TestR2:
         with r2.serve() as store:
             user.configure(R2.format(account=ACCOUNT, way=WAYS[way], url=store.url))
             with user.serving():
-                refused = [
-                    copied(client(user, program), r2.buckets) for program in ("boto3_store.py", "rclone_store.sh")
-                ]
+                refused = [copied(user, program, r2.buckets) for program in COPIERS]
                 checked = user.run("check")
 
         assert refused == ["AccessDenied", "AccessDenied"]
@@ -122,11 +141,45 @@ class TestCoreWeave:
             user.configure(COREWEAVE.format(url=store.url))
             with user.serving():
                 refused = [
-                    copied(client(user, program), coreweave.buckets)
-                    for program in ("boto3_store.py", "rclone_store.sh")
+                    copied(user, program, coreweave.buckets) for program in ("boto3_store.py", "rclone_store.sh")
                 ]
                 checked = user.run("check")
 
         assert refused == ["", ""]
         assert checked.status == 0, checked.err
         assert "coreweave/token-1" in checked.out
+
+
+class TestB2:
+    def test_clients_read_and_write_below_the_prefix_alone(self, user: Newcomer):
+        """With an application key of one bucket, which b2sdk takes too and which makes no other."""
+        b2 = FakeB2(buckets("data-bucket"))
+        secret(user, "id", b2.master.id)
+        secret(user, "secret", b2.master.secret)
+        with b2.serve() as store:
+            user.configure(B2.format(region=REGION, url=store.url))
+            with user.serving():
+                refused = [copied(user, program, b2.buckets) for program in COPIERS]
+                native = client(user, "b2_keys.py", store.url, "data-bucket")
+                checked = user.run("check")
+
+        assert refused == ["AccessDenied", "AccessDenied"]
+        assert checked.status == 0, checked.err
+        assert native.status == 0, native.err
+        assert json.loads(native.out) == {
+            "capabilities": ["listBuckets", "listFiles", "readFiles", "writeFiles"],
+            "bucket": "data-bucket",
+            "refused": "Unauthorized",
+        }
+
+    def test_the_fakes_keys_are_what_backblazes_own_sdk_expects(self, user: Newcomer):
+        """It makes one, lists it and deletes it: what our source was written from."""
+        b2 = FakeB2(buckets("data-bucket"))
+        with b2.serve() as store:
+            words = (store.url, b2.master.id, b2.master.secret, "id-data-bucket")
+            ran = user.shell([str(clients_python()), str(PROGRAMS / "b2_master.py"), *words])
+
+        assert ran.status == 0, ran.err
+        said = json.loads(ran.out)
+        assert (said["listed"], said["left"], b2.deleted) == ("one", [b2.master.id], ["one"])
+        assert said["ends"] > 0
