@@ -8,13 +8,15 @@ from pathlib import Path
 
 from azure.storage.blob import BlobServiceClient
 
-from tests.clients.azurite_process import KEY, Azurite
+from tests.clients.azurite_process import ACCOUNT, KEY, Azurite
 from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, bare, clients_python, free_address
 from tests.fakes import certificates
 from tests.fakes.databricks import FakeWorkspace
 from tests.fakes.entra import TENANT, FakeEntra
 
 CONTAINER = "data"
+# What a client makes of AZURE_ACCOUNT_NAME where it takes no endpoint: led here by programs/redirect.py.
+HOSTS = [f"{ACCOUNT}.blob.core.windows.net"]
 VOLUME = "/Volumes/main/default/data"
 _CONFIG = """
 [daemon]
@@ -141,7 +143,7 @@ class AzureStage:
 def azure_staged(folder: Path, lifetime: int) -> Iterator[AzureStage]:
     """Fakes whose tokens live `lifetime` seconds, and a daemon that is ready."""
     folder.chmod(0o700)
-    made = certificates.write(folder)
+    made = certificates.write(folder, also=HOSTS)
     with contextlib.ExitStack() as stack:
         azurite = stack.enter_context(Azurite(made, folder))
         entra = stack.enter_context(FakeEntra(made.context(), lifetime))

@@ -1,4 +1,7 @@
-"""What the programs with MosaicML Streaming share: its downloader and its uploader for a remote folder."""
+"""What the programs with MosaicML Streaming share: its downloader and its uploader for a remote folder.
+
+Both are kept, as a training job keeps them.
+"""
 
 import pathlib
 import shutil
@@ -7,20 +10,31 @@ import tempfile
 from mosaic import download, upload
 
 
-class Copy:
-    """in.bin down and out.bin up, by one downloader and one uploader that are kept, as a training job keeps them."""
+class Read:
+    """in.bin down."""
 
-    def __init__(self, remote, target=None):
+    def __init__(self, remote):
         self.remote = remote
         self.folder = pathlib.Path(tempfile.mkdtemp())
-        (self.folder / "up").mkdir()
         self.downloader = download.CloudDownloader.get(remote)
-        self.uploader = upload.CloudUploader.get((str(self.folder / "up"), target or remote))
 
     def __call__(self):
         got = self.folder / "in.bin"
         got.unlink(missing_ok=True)
         self.downloader.download(f"{self.remote}/in.bin", str(got))
-        shutil.copy(got, self.folder / "up" / "out.bin")
-        self.uploader.upload_file("out.bin")
         return got.read_bytes()
+
+
+class Copy(Read):
+    """in.bin down and out.bin up."""
+
+    def __init__(self, remote, target=None):
+        super().__init__(remote)
+        self.up = self.folder / "up"
+        self.uploader = upload.CloudUploader.get((str(self.up), target or remote))
+
+    def __call__(self):
+        body = super().__call__()
+        shutil.copy(self.folder / "in.bin", self.up / "out.bin")
+        self.uploader.upload_file("out.bin")
+        return body
