@@ -1,4 +1,4 @@
-"""MosaicML Streaming's own classes at Alipan, and alipcs_py below them, by what the broker puts into their environment."""
+"""MosaicML Streaming at Alipan, and alipcs_py below it, by what the broker puts into their environment."""
 
 import hashlib
 import os

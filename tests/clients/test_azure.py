@@ -14,7 +14,7 @@ from tests.clients.stage import CREDBROKER, clients_python, seen
 
 pytestmark = pytest.mark.clients
 
-PROGRAMS = ["blob_azure", "adlfs_azure", "obstore_azure", "streaming_azure"]
+PROGRAMS = ["blob_azure", "adlfs_azure", "obstore_azure", "streaming_azure", "streaming_lake_azure"]
 SIGNED = ["signed_azure", "adlfs_azure", "obstore_azure"]
 # Leases of 72 s are replaced at about 36 s: by 50 s every client has met a new one.
 ROTATING, ROTATION_LOOK = 72, 50

@@ -6,16 +6,14 @@ TLS is as ever: the fake has to show a certificate for the name, by an authority
 import socket
 import urllib.parse
 
-_real = socket.getaddrinfo
-
 
 def redirect(endpoint, *names):
     """Whoever looks up one of these names, or one below `.name`, is sent to the endpoint's address and port."""
-    there = urllib.parse.urlsplit(endpoint)
+    there, before = urllib.parse.urlsplit(endpoint), socket.getaddrinfo
 
     def found(host, port, *how, **options):
         if isinstance(host, str) and any(host == name or (name[0] == "." and host.endswith(name)) for name in names):
             host, port = there.hostname, there.port
-        return _real(host, port, *how, **options)
+        return before(host, port, *how, **options)
 
     socket.getaddrinfo = found
