@@ -68,10 +68,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(VENV)/bin/python $(PIP_INSTALL) -c constraints.txt --build-constraint constraints.txt --group dev -e .
 	@touch $@
 
-$(CLIENTS)/.ready: tests/clients/requirements.txt tests/clients/constraints.txt constraints.txt
+$(CLIENTS)/.ready: tests/clients/requirements.txt tests/clients/alone.txt tests/clients/constraints.txt constraints.txt
 	$(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python $(PIP_INSTALL) -c constraints.txt pip
 	$(CLIENTS)/bin/python $(PIP_INSTALL) -c tests/clients/constraints.txt -r tests/clients/requirements.txt
+	$(CLIENTS)/bin/python $(PIP_INSTALL) --no-deps -c tests/clients/constraints.txt -r tests/clients/alone.txt
 	@touch $@
 
 # Its package-lock.json pins every package by its hash; nothing that they bring is run to install them.

@@ -5,16 +5,20 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from ssl import SSLContext
 
 from azure.storage.blob import BlobServiceClient
 
-from tests.clients.azurite_process import KEY, Azurite
+from tests.clients.azurite_process import ACCOUNT, KEY, Azurite
 from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, bare, clients_python, free_address
 from tests.fakes import certificates
+from tests.fakes.data_lake import FakeLake
 from tests.fakes.databricks import FakeWorkspace
 from tests.fakes.entra import TENANT, FakeEntra
 
 CONTAINER = "data"
+# What a client makes of AZURE_ACCOUNT_NAME where it takes no endpoint: led here by programs/redirect.py.
+HOSTS = [f"{ACCOUNT}.{kind}.core.windows.net" for kind in ("blob", "dfs")]
 VOLUME = "/Volumes/main/default/data"
 _CONFIG = """
 [daemon]
@@ -98,11 +102,14 @@ grants = ["blob", "vault", "lake", "writable", "readable"]
 class AzureStage:
     """What a test plays on; `environment` is what a shell here has, and trusts the fakes."""
 
-    def __init__(self, azurite: Azurite, entra: FakeEntra, workspace: FakeWorkspace, folder: Path) -> None:
+    def __init__(
+        self, azurite: Azurite, entra: FakeEntra, workspace: FakeWorkspace, folder: Path, tls: SSLContext
+    ) -> None:
         self.azurite = azurite
         self.entra = entra
         self.workspace = workspace
         self.folder = folder
+        self.lake = FakeLake(entra, tls, self._keep)
         self._ca = str(folder / "localhost.pem")
         self._owner = BlobServiceClient(azurite.url, credential=KEY, connection_verify=self._ca)
 
@@ -124,7 +131,8 @@ class AzureStage:
 
     def command(self, program: str, folder: str, *options: str) -> list[str]:
         """How a program is started, without any broker."""
-        where = [self.azurite.url, CONTAINER] if program.endswith("_azure") else [self.workspace.url, VOLUME]
+        azure = f"{self.azurite.url},{self.lake.url}" if "lake" in program else self.azurite.url
+        where = [azure, CONTAINER] if program.endswith("_azure") else [self.workspace.url, VOLUME]
         return [str(clients_python()), str(PROGRAMS / f"{program}.py"), *where, folder, *options]
 
     def start(self, home: Path, command: list[str]) -> subprocess.Popen[str]:
@@ -136,12 +144,16 @@ class AzureStage:
         """Start a command under `credbroker exec`."""
         return self.start(home, [*CREDBROKER, "exec", *options, "--", *command])
 
+    def _keep(self, container: str, name: str, body: bytes) -> None:
+        """A file of the Data Lake is a blob."""
+        self._owner.get_blob_client(container, name).upload_blob(body, overwrite=True)
+
 
 @contextlib.contextmanager
 def azure_staged(folder: Path, lifetime: int) -> Iterator[AzureStage]:
     """Fakes whose tokens live `lifetime` seconds, and a daemon that is ready."""
     folder.chmod(0o700)
-    made = certificates.write(folder)
+    made = certificates.write(folder, also=HOSTS)
     with contextlib.ExitStack() as stack:
         azurite = stack.enter_context(Azurite(made, folder))
         entra = stack.enter_context(FakeEntra(made.context(), lifetime))
@@ -165,6 +177,7 @@ def azure_staged(folder: Path, lifetime: int) -> Iterator[AzureStage]:
             )
         )
         config.chmod(0o600)
-        stage = AzureStage(azurite, entra, workspace, folder)
+        stage = AzureStage(azurite, entra, workspace, folder, made.context())
+        stack.enter_context(stage.lake)
         stack.enter_context(Daemon(config, admin, stage.environment(folder)))
         yield stage

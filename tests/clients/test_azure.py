@@ -14,8 +14,8 @@ from tests.clients.stage import CREDBROKER, clients_python, seen
 
 pytestmark = pytest.mark.clients
 
-PROGRAMS = ["blob_azure", "adlfs_azure", "obstore_azure"]
-SIGNED = ["streaming_azure", "adlfs_azure", "obstore_azure"]
+PROGRAMS = ["blob_azure", "adlfs_azure", "obstore_azure", "streaming_azure", "streaming_lake_azure"]
+SIGNED = ["signed_azure", "adlfs_azure", "obstore_azure"]
 # Leases of 72 s are replaced at about 36 s: by 50 s every client has met a new one.
 ROTATING, ROTATION_LOOK = 72, 50
 OTHER_CREDENTIAL = """
@@ -126,11 +126,30 @@ class TestSas:
         assert saw.sha256 == hashlib.sha256(body).hexdigest()
         assert stage.get(f"sas-{program}/out.bin") == body
 
+    def test_streaming_reads_by_it(self, stage: AzureStage, home: Path):
+        """A signature that permits to read is all that its downloader needs."""
+        body = os.urandom(100_000)
+        stage.put("read/in.bin", body)
+        command = stage.command("streaming_reader_azure", "read")
+
+        saw = seen(stage.under_exec(home, command, "--use", "readable"))
+
+        assert saw.sha256 == hashlib.sha256(body).hexdigest()
+
+    def test_streaming_does_not_write_by_it(self, stage: AzureStage, home: Path):
+        """Its uploader first asks for the container's properties, which no signature of this kind opens."""
+        with stage.under_exec(home, stage.command("streaming_azure", "up"), "--use", "writable") as process:
+            _, told = process.communicate(timeout=60)
+
+        assert process.returncode != 0
+        assert "check_bucket_exists" in told
+        assert "AuthorizationPermissionMismatch" in told
+
     def test_a_permission_that_was_not_given_is_refused(self, stage: AzureStage, home: Path):
         """By the account, which verifies the signature."""
         stage.put("readable/in.bin", b"body")
 
-        with stage.under_exec(home, stage.command("streaming_azure", "readable"), "--use", "readable") as process:
+        with stage.under_exec(home, stage.command("signed_azure", "readable"), "--use", "readable") as process:
             _, told = process.communicate(timeout=60)
 
         assert process.returncode != 0
@@ -180,7 +199,7 @@ class TestBadInput:
 class TestRotation:
     def test_no_client_sees_an_error_and_each_moves_to_a_new_lease(self, short: AzureStage, home: Path):
         """They run at once, for a while. Those that can say so name two tokens or more."""
-        programs = [*PROGRAMS, "files_databricks"]
+        programs = [*PROGRAMS, "files_databricks", "streaming_databricks"]
         for program in programs:
             short.put(f"{program}/in.bin", b"body")
             short.workspace.files[f"Volumes/main/default/data/{program}/in.bin"] = b"body"

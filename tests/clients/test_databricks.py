@@ -24,15 +24,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureStage]:
 
 
 class TestUnderExec:
-    def test_the_sdk_works_by_its_metadata_service(self, stage: AzureStage, home: Path):
+    @pytest.mark.parametrize("program", ["files_databricks", "streaming_databricks"])
+    def test_a_client_works_by_its_metadata_service(self, stage: AzureStage, home: Path, program: str):
         """It finds host and token, and the workspace refuses it nothing."""
         body = os.urandom(100_000)
-        stage.workspace.files[f"{FOLDER}/exec/in.bin"] = body
+        stage.workspace.files[f"{FOLDER}/{program}/in.bin"] = body
 
-        saw = seen(stage.under_exec(home, stage.command("files_databricks", "exec")))
+        saw = seen(stage.under_exec(home, stage.command(program, program)))
 
         assert saw.sha256 == hashlib.sha256(body).hexdigest()
-        assert stage.workspace.files[f"{FOLDER}/exec/out.bin"] == body
+        assert stage.workspace.files[f"{FOLDER}/{program}/out.bin"] == body
         assert stage.workspace.refused == {}
 
     def test_a_users_own_identity_does_not_get_in_between(self, stage: AzureStage, home: Path):

@@ -32,8 +32,8 @@ STRAY_ADC = {
     "quota_project_id": "stray-project",
 }
 PROGRAMS = [
-    "boto3_s3", "aws_cli.sh", "s3fs_s3", "pyarrow_s3", "obstore_s3", "polars_s3",
-    "google_auth", "google_cloud_storage", "gcsfs_gcs", "pyarrow_gcs",
+    "boto3_s3", "aws_cli.sh", "s3fs_s3", "pyarrow_s3", "obstore_s3", "polars_s3", "streaming_s3",
+    "google_auth", "google_cloud_storage", "gcsfs_gcs", "pyarrow_gcs", "streaming_gcs",
 ]  # fmt: skip
 # No variable moves these: object_store's ~/.config/gcloud, and the ~/.aws/credentials that polars reads by itself.
 LOOK_ONLY_UNDER_HOME = ["obstore_gcs", "polars_gcs", "polars_native_s3"]
@@ -125,6 +125,11 @@ class TestShell:
         stray = written(tmp_path / "stray.json", json.dumps(STRAY_ADC))
         shell = bare(home, GOOGLE_APPLICATION_CREDENTIALS=str(stray))
         worked(stage, program, home.parent.name, partial(stage.under_exec, shell))
+
+    def test_hmac_keys_are_taken_out(self, stage: Stage, home: Path):
+        """MosaicML Streaming takes them before any token."""
+        shell = bare(home, GCS_KEY="GOOGSTRAY", GCS_SECRET="stray")
+        worked(stage, "streaming_gcs", home.parent.name, partial(stage.under_exec, shell))
 
     def test_without_the_broker_the_same_home_goes_astray(self, stage: Stage, home: Path):
         """What the tests above would look like if the environment of a worker hid nothing."""

@@ -9,10 +9,12 @@ from tests.clients.stage import Stage, bare, seen
 
 pytestmark = pytest.mark.clients
 
-AWS = ["boto3_s3", "aws_cli.sh", "s3fs_s3", "pyarrow_s3", "obstore_s3", "polars_s3", "polars_native_s3"]
+AWS = [
+    "boto3_s3", "aws_cli.sh", "s3fs_s3", "pyarrow_s3", "obstore_s3", "polars_s3", "polars_native_s3", "streaming_s3",
+]  # fmt: skip
 GOOGLE = [
     "google_auth", "google_cloud_storage", "gcsfs_gcs", "pyarrow_gcs", "obstore_gcs", "polars_gcs",
-    "coiled", "token_file",
+    "coiled", "token_file", "streaming_gcs",
 ]  # fmt: skip
 WRITES_ITS_OWN = {"polars_s3", "polars_native_s3", "polars_gcs"}  # Parquet, not the object that is there
 

@@ -21,8 +21,9 @@ from tests.clients.staging import staged
 pytestmark = pytest.mark.clients
 
 PROGRAMS = [
-    "boto3_s3", "s3fs_s3", "pyarrow_s3", "obstore_s3", "polars_s3", "polars_native_s3",
+    "boto3_s3", "s3fs_s3", "pyarrow_s3", "obstore_s3", "polars_s3", "polars_native_s3", "streaming_s3",
     "google_auth", "google_cloud_storage", "gcsfs_gcs", "pyarrow_gcs", "obstore_gcs", "polars_gcs", "token_file",
+    "streaming_gcs",
 ]  # fmt: skip
 EVERY = "2"
 

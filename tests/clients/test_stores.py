@@ -24,7 +24,7 @@ pytestmark = pytest.mark.clients
 
 KEY_ID, SECRET = "STATICKEY1", "static/secret+key"
 PATIENCE = 20.0
-AT_ANY = ["boto3_s3", "aws_cli.sh", "s3fs_s3", "obstore_s3", "rclone_s3.sh"]
+AT_ANY = ["boto3_s3", "aws_cli.sh", "s3fs_s3", "obstore_s3", "rclone_s3.sh", "streaming_s3"]
 # These stream uploads, or read ranges, in ways that rclone's server does not know.
 AT_THE_FAKE = [*AT_ANY, "pyarrow_s3", "polars_s3", "polars_native_s3"]
 _CONFIG = """
@@ -178,7 +178,7 @@ class TestStaticKeys:
         assert stores.run(home, "rclone", program, stores.rclone.url, program) == there
         assert stores.rclone.sha256(program) == there
 
-    @pytest.mark.parametrize("program", ["boto3_s3", "s3fs_s3", "obstore_s3"])
+    @pytest.mark.parametrize("program", ["boto3_s3", "s3fs_s3", "obstore_s3", "streaming_s3"])
     def test_the_store_is_found_by_the_environment_alone(self, stores: Stores, home: Path, program: str):
         """`endpoint_url` of the credential is AWS_ENDPOINT_URL_S3 of the worker."""
         folder = f"found-{program}"
@@ -199,7 +199,7 @@ class TestStaticKeys:
 
 
 class TestSessionsOfAStore:
-    @pytest.mark.parametrize("program", ["boto3_s3", "s3fs_s3", "obstore_s3"])
+    @pytest.mark.parametrize("program", ["boto3_s3", "s3fs_s3", "obstore_s3", "streaming_s3"])
     def test_static_keys_stay_with_the_broker(self, stores: Stores, home: Path, program: str):
         """AssumeRole as MinIO has it, signed by keys that are references; workers get a session."""
         folder = f"minio-{program}"

@@ -9,22 +9,23 @@ import argparse
 
 from tests.fakes.minio_rules import MinioRules
 from tests.fakes.objects import Buckets
-from tests.fakes.s3 import FakeS3
+from tests.fakes.s3 import FakeS3, Terms
 from tests.fakes.steered import obey
 from tests.fakes.sts import FakeSts
 from tests.fakes.sts_rules import Rules
 from tests.fakes.tally import by_folder
 
 BUCKET = "data"
+TERMS = {"paid": Terms(requester_pays=True), "shared": Terms(acl="bucket-owner-full-control")}
 
 
 class AwsCloud:
-    """A running STS with a store of one bucket."""
+    """A running STS with a store of one bucket, and two of other people's."""
 
     def __init__(self, sts: FakeSts) -> None:
-        self.buckets = Buckets(BUCKET)
+        self.buckets = Buckets(BUCKET, *TERMS)
         self._sts = sts
-        self._s3 = FakeS3(sts.registry.find, self.buckets)
+        self._s3 = FakeS3(sts.registry.find, self.buckets, terms=TERMS)
         self._served = self._s3.serve()
 
     def introduction(self) -> dict[str, object]:

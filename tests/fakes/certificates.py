@@ -3,6 +3,7 @@
 import datetime as dt
 import ipaddress
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -25,12 +26,12 @@ class Certificate(msgspec.Struct, frozen=True):
         return context
 
 
-def write(folder: Path, name: str = "localhost") -> Certificate:
-    """A new one in that folder, good for an hour."""
+def write(folder: Path, name: str = "localhost", also: Iterable[str] = ()) -> Certificate:
+    """A new one in that folder, good for an hour, and for those names too."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
-    here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    here = [*map(x509.DNSName, ("localhost", *also)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)

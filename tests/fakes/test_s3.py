@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tests.fakes.objects import Buckets
-from tests.fakes.s3 import FakeS3
+from tests.fakes.s3 import FakeS3, Terms
 from tests.fakes.serving import Answer, Call
 from tests.fakes.sigv4 import KeyRecord
 
@@ -195,3 +195,32 @@ class TestReading:
     def test_what_it_does_not_know_it_says(self, s3: FakeS3, target: str):
         """Never an answer to another question."""
         assert s3.answer(call(LIVING, target)).status == 501
+
+
+class TestTerms:
+    @pytest.fixture
+    def theirs(self) -> FakeS3:
+        """Two buckets of somebody with terms, an object in each."""
+        buckets = Buckets("paid", "shared")
+        buckets.put("paid", "folder/name", b"0123456789")
+        terms = {"paid": Terms(requester_pays=True), "shared": Terms(acl="bucket-owner-read")}
+        return FakeS3({LIVING.access_key_id: LIVING}.get, buckets, clock=lambda: NOW, terms=terms)
+
+    def test_who_does_not_pay_reads_nothing(self, theirs: FakeS3):
+        """Not even that it is there; looking for the bucket is free."""
+        assert theirs.answer(call(LIVING, "/paid/folder/name")).status == 403
+        assert theirs.answer(call(LIVING, "/paid/folder/name", "HEAD")).status == 403
+        assert theirs.answer(call(LIVING, "/paid/folder/name", x_amz_request_payer="requester")).status == 200
+        assert theirs.answer(call(LIVING, "/paid", "HEAD")).status == 200
+
+    @pytest.mark.parametrize(
+        ("fields", "status"),
+        [({}, 403), ({"x_amz_acl": "private"}, 403), ({"x_amz_acl": "bucket-owner-read"}, 200)],
+    )
+    def test_an_upload_shows_the_acl_that_the_owner_asks_for(self, theirs: FakeS3, fields: dict[str, str], status: int):
+        """No other, and none is another."""
+        assert theirs.answer(call(LIVING, "/shared/folder/name", "PUT", b"body", **fields)).status == status
+
+    def test_an_acl_that_does_not_exist_is_refused(self, s3: FakeS3):
+        """Terms or not."""
+        assert code(s3.answer(call(LIVING, "/data/folder/name", "PUT", b"body", x_amz_acl="mine"))) == "InvalidArgument"

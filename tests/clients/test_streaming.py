@@ -1,0 +1,125 @@
+"""MosaicML Streaming's own downloaders and uploaders, unchanged: what its variables do, and a hazard that it has.
+
+That they work at S3 and Cloud Storage, under leases that rotate, at other stores and in a hard home is shown beside the
+other clients, as `streaming_s3` and `streaming_gcs`.
+"""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.clients.stage import PROGRAMS, Cloud, Daemon, Stage, bare, clients_python, free_address, seen
+
+pytestmark = pytest.mark.clients
+
+REGION = "eu-west-1"
+SHORT = 3  # seconds that a session lives without the broker
+_CONFIG = """
+[daemon]
+listen = ["127.0.0.1:0"]
+admin = "{admin}"
+socket = "{folder}/broker.sock"
+runtime_dir = "{folder}/run"
+
+[credentials.train]
+source = "aws-assume-role"
+role_arn = "{role}"
+duration = "15m"
+region = "eu-west-1"
+endpoint_url = "{sts}"
+
+[credentials.train.env]
+S3_ENDPOINT_URL = "{s3}"
+S3_CANNED_ACL = "bucket-owner-full-control"
+MOSAICML_STREAMING_AWS_REQUESTER_PAYS = "another, paid"
+
+[callers.trainer]
+uid = {uid}
+allow_root = true
+grants = ["train"]
+"""
+
+
+def copying(store: str, *arguments: str) -> list[str]:
+    """The program of that store."""
+    return [str(clients_python()), str(PROGRAMS / f"streaming_{store}.py"), *arguments]
+
+
+def session(fake: Cloud) -> dict[str, str]:
+    """Keys of a role, as variables."""
+    key_id, secret = fake.facts["user"]
+    sts = boto3.client(
+        "sts",
+        region_name=REGION,
+        endpoint_url=fake.facts["sts"],
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+    )
+    keys = sts.assume_role(RoleArn=fake.facts["roles"][0], RoleSessionName="dying")["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": keys["SessionToken"],
+    }
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A store with buckets of others, and a daemon whose credential carries what Streaming reads."""
+    folder = tmp_path_factory.mktemp("streaming")
+    folder.chmod(0o700)
+    with contextlib.ExitStack() as stack:
+        fake = stack.enter_context(Cloud("tests.fakes.aws_cloud"))
+        key_id, secret = fake.facts["user"]
+        admin, config = free_address(), folder / "config.toml"
+        facts = {"role": fake.facts["roles"][0], "sts": fake.facts["sts"], "s3": fake.facts["s3"], "uid": os.getuid()}
+        config.write_text(_CONFIG.format(admin=admin, folder=folder, **facts))
+        config.chmod(0o600)
+        identity = bare(folder, AWS_ACCESS_KEY_ID=key_id, AWS_SECRET_ACCESS_KEY=secret)
+        daemon = stack.enter_context(Daemon(config, admin, identity))
+        yield Stage(fake, fake, daemon, folder)
+
+
+class TestItsVariables:
+    def test_they_travel_with_the_credential(self, aws: Stage, home: Path):
+        """Where the store is, who pays in one bucket, and the ACL that the owner of the other asks for."""
+        there = aws.aws.ask("put", "paid", "theirs/in.bin", "100000")["sha256"]
+
+        saw = seen(aws.under_exec(bare(home), copying("s3", "-", "paid,shared", "theirs")))
+
+        assert saw.sha256 == there == aws.aws.ask("sha256", "shared", "theirs/out.bin")["sha256"]
+        assert aws.refused() == {}
+
+    @pytest.mark.parametrize("missing", ["MOSAICML_STREAMING_AWS_REQUESTER_PAYS", "S3_CANNED_ACL"])
+    def test_without_one_the_store_refuses(self, aws: Stage, home: Path, missing: str):
+        """Else the test above would show nothing."""
+        aws.aws.ask("put", "paid", "none/in.bin", "1000")
+        command = ["env", "-u", missing, *copying("s3", "-", "paid,shared", "none")]
+
+        with aws.under_exec(bare(home), command) as process:
+            _, told = process.communicate(timeout=60)
+
+        assert process.returncode == 1
+        assert "MOSAICML_STREAMING_AWS_REQUESTER_PAYS" in told or "AccessDenied" in told
+        assert set(aws.refused()) == {"AccessDenied"}
+
+
+class TestAnExpiredSignature:
+    def test_without_the_broker_it_goes_on_anonymously(self, home: Path):
+        """Keys in its environment that die there: it takes the store's 400 for a public bucket's, and drops them."""
+        with Cloud("tests.fakes.aws_cloud", "--lifetime", str(SHORT)) as fake:
+            fake.put("dying/in.bin")
+            dying = bare(home, AWS_DEFAULT_REGION=REGION, **session(fake))
+            command = copying("reader_s3", str(fake.facts["s3"]), "data", "dying", "--for", "20")
+            ran = subprocess.run(command, env=dying, capture_output=True, text=True, timeout=60, check=False)
+            refused = fake.ask("tally")["refused"]
+
+        assert ran.returncode == 1
+        assert "s3://data/dying/in.bin not found!" in ran.stderr  # its own, misleading words
+        assert set(refused) == {"ExpiredToken", "AccessDenied"}
+        assert refused["AccessDenied"] == 1  # what S3 says to who shows no signature
