@@ -35,6 +35,7 @@ from broker.worker_env import (
 CLOUDS = {
     "aws": Kind.AWS,
     "gcp": Kind.GOOGLE,
+    "gcs-hmac": Kind.GCS_HMAC,
     "azure": Kind.AZURE,
     "azure-sas": Kind.AZURE_SAS,
     "databricks": Kind.DATABRICKS,

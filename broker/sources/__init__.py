@@ -13,6 +13,7 @@ from broker.sources import (
     cloudflare_r2,
     coreweave,
     databricks,
+    gcs_hmac,
     google,
     private_env,
     s3_static,
@@ -29,6 +30,7 @@ _FAMILIES = (
     azure,
     azure_sas,
     databricks,
+    gcs_hmac,
     alipan,
     private_env,
 )

@@ -18,6 +18,7 @@ READ_TOGETHER: dict[str, tuple[str, ...]] = {
         "AZURE_STORAGE_TOKEN",
     ),
     Kind.ALIPAN: ("ALIPAN_WEB_REFRESH_TOKEN", "ALIPAN_ENCRYPT_PASSWORD", "ALIPAN_ENCRYPT_TYPE"),
+    Kind.GCS_HMAC: ("GCS_KEY", "GCS_SECRET"),
 }
 
 

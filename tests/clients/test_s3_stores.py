@@ -12,6 +12,10 @@ from tests.clients.stage import PROGRAMS, clients_python
 from tests.fakes.b2 import REGION, FakeB2
 from tests.fakes.coreweave import API_TOKEN as COREWEAVE_TOKEN
 from tests.fakes.coreweave import FakeCoreWeave
+from tests.fakes.gcs_hmac import ACCOUNT as HMAC_ACCOUNT
+from tests.fakes.gcs_hmac import FakeGcsHmac
+from tests.fakes.google import FakeGoogle
+from tests.fakes.google.__main__ import introduction
 from tests.fakes.objects import Buckets
 from tests.fakes.r2 import ACCOUNT, API_TOKEN, FakeR2, Parent
 
@@ -66,6 +70,25 @@ B2 = """
     [callers.me]
     ME
     grants = ["b2"]
+"""
+
+HMAC = """
+    [credentials.admin]
+    source = "gcp-adc"
+    file = "{key_file}"
+
+    [credentials.hmac]
+    source = "gcs-hmac"
+    from = "admin"
+    service_account = "{account}"
+    dedicated = true
+    ttl = "12h"
+    endpoint_url = "{url}"
+    env = {{ AWS_REQUEST_CHECKSUM_CALCULATION = "when_required" }}
+
+    [callers.me]
+    ME
+    grants = ["hmac"]
 """
 
 
@@ -183,3 +206,26 @@ class TestB2:
         said = json.loads(ran.out)
         assert (said["listed"], said["left"], b2.deleted) == ("one", [b2.master.id], ["one"])
         assert said["ends"] > 0
+
+
+class TestGcsHmac:
+    def test_a_client_that_reads_its_keys_from_the_environment(self, user: Newcomer):
+        """As MosaicML Streaming does; keys that are too old are gone when the daemon has started."""
+        with FakeGoogle() as google:
+            gcs = FakeGcsHmac(google.registry, buckets())
+            old = gcs.plant(25 * 3600)
+            key_file = introduction(google, user.home)["key_file"]
+            with gcs.serve() as store:
+                user.configure(HMAC.format(key_file=key_file, account=HMAC_ACCOUNT, url=store.url))
+                with user.serving():
+                    ran = client(user, "boto3_gcs_hmac.py", store.url, "data")
+                    checked = user.run("check")
+
+        assert ran.status == 0, ran.err
+        said = json.loads(ran.out)
+        assert said["sha256"] == hashlib.sha256(BODY).hexdigest()
+        assert gcs.buckets.get("data", "mine/out.bin").body == BODY
+        assert said["key"] in gcs.keys
+        assert old.id not in gcs.keys
+        assert checked.status == 0, checked.err
+        assert HMAC_ACCOUNT in checked.out

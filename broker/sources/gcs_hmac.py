@@ -1,0 +1,206 @@
+"""`gcs-hmac`: HMAC keys of a service account, for clients that read Cloud Storage as S3 from GCS_KEY and GCS_SECRET.
+
+Google ends none of them by itself, and they have no names: whose a key is can only be said of the account. So the
+account has to be the broker's alone, and the configuration has to say so. Each mint first deactivates and deletes the
+keys of that account which are older than twice the `ttl`, and then creates one; nothing else is remembered.
+"""
+
+import re
+import urllib.parse
+from datetime import datetime
+from typing import Annotated, ClassVar, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from broker.errors import Denied, IdentityMissing, Malformed, MintError, Throttled
+from broker.model import AccessToken, AwsKeys, Facts, Given, Kind, Minted, Spec, Value, Variables
+from broker.secret import Secret
+from broker.sources import google, json_api
+from broker.sources.json_api import Answered
+from broker.sources.s3_knock import knock
+from broker.sources.source import Source
+from broker.sources.web import is_safe
+
+STORE = "https://storage.googleapis.com"
+SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
+MOST = 10  # keys that Google lets a service account have
+SLACK = 60.0  # seconds that Google's clock may be ahead of what its answer says of it
+_END = r"$(?!\n)"
+_KEY = re.compile(r"[!-~]{1,1024}")
+_GONE = 404
+
+T = TypeVar("T")
+
+
+class GcsHmac(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`gcs-hmac`: an HMAC key of a service account for each job, in GCS_KEY and GCS_SECRET; `exec` and `env` only."""
+
+    kind: ClassVar[Kind] = Kind.GCS_HMAC
+
+    service_account: Annotated[
+        str,
+        Meta(
+            max_length=256,
+            pattern=rf"^[a-z0-9-]+@[a-z][a-z0-9-]{{4,28}}[a-z0-9]\.iam\.gserviceaccount\.com{_END}",
+            description="whose keys they are; it must be this broker's alone",
+        ),
+    ]
+    dedicated: Annotated[
+        bool,
+        Meta(description="true says that it is: every key of it that is older than twice the `ttl` is deleted"),
+    ] = False
+    ttl: Annotated[
+        int,
+        Meta(
+            ge=900,
+            le=604_800,
+            extra={"unit": "seconds"},
+            description="how long a job can count on its keys, at the least; they end after twice that",
+        ),
+    ] = 86_400
+    endpoint_url: Annotated[
+        str, Meta(pattern=rf"^https?://[^/\s{{}}@]+{_END}", description="where Cloud Storage is, if not at Google's")
+    ] = STORE
+
+    @property
+    def project(self) -> str:
+        """The one that the account belongs to, as its e-mail says."""
+        return self.service_account.partition("@")[2].partition(".")[0]
+
+    def mistakes(self) -> tuple[tuple[str, str], ...]:
+        """An account that may be somebody else's too, and a token in the clear."""
+        found = []
+        if not self.dedicated:
+            found.append(
+                ("dedicated", "must be true: its keys have no names, so the account has to be the broker's alone")
+            )
+        if not is_safe(self.endpoint_url):
+            found.append(("endpoint_url", "must be https, or http to a loopback address"))
+        return tuple(found)
+
+
+def mint(spec: GcsHmac, given: Given) -> Minted:
+    """Delete what is over, then create. A death in between leaves a key that a later mint finds too old."""
+    base = given.base or google.mint_adc(google.Adc(scopes=(SCOPE,)), given).value
+    if not isinstance(base, AccessToken):
+        raise Denied("`from` names a credential that is not Google's: correct it", code="WrongBase")
+    account = _Account(spec, base.token)
+    left = account.reap()
+    if left >= MOST:
+        advice = f"{spec.service_account} has {left} HMAC keys and Google allows {MOST}: delete some, or wait"
+        raise Throttled(advice, code="TooManyKeys")
+    return account.create()
+
+
+def who(spec: GcsHmac, value: Value) -> Facts:
+    """Ask the store whether it knows the key. Raises IdentityMissing where it does not."""
+    assert isinstance(value, Variables)
+    held = dict(value.values)
+    knock(spec.endpoint_url, "auto", AwsKeys(held["GCS_KEY"].open(), held["GCS_SECRET"], Secret("")))
+    return Facts()
+
+
+class _Account:
+    """The HMAC keys of a service account, as the JSON API has them."""
+
+    def __init__(self, spec: GcsHmac, bearer: Secret) -> None:
+        self._spec = spec
+        self._headers = {"Authorization": f"Bearer {bearer.open()}", "Content-Type": "application/json"}
+        self._keys = f"{spec.endpoint_url}/storage/v1/projects/{spec.project}/hmacKeys"
+        self._named = urllib.parse.urlencode({"serviceAccountEmail": spec.service_account})
+
+    def reap(self) -> int:
+        """Deactivate and delete what is older than twice the ttl; how many are left."""
+        page, answered = self._read("GET", f"{self._keys}?{self._named}", _Page)
+        ours = [key for key in page.items if key.account == self._spec.service_account and key.state != "DELETED"]
+        over = [key for key in ours if answered.now - _moment(key.created) > 2 * self._spec.ttl]
+        for key in over:
+            url = f"{self._keys}/{urllib.parse.quote(key.id, safe='')}"
+            if key.state == "ACTIVE":  # Google deletes none that is
+                self._end("PUT", url, json_api.encoded({"state": "INACTIVE"}))
+            self._end("DELETE", url)
+        return len(ours) - len(over)
+
+    def create(self) -> Minted:
+        """A key. Its end is ours to say, as Google says none, and counted from Google's own word of its making."""
+        made, answered = self._read("POST", f"{self._keys}?{self._named}", _Made)
+        key = made.metadata
+        if key.account != self._spec.service_account or key.state != "ACTIVE":
+            raise _malformed()
+        if not _KEY.fullmatch(key.id) or not _KEY.fullmatch(made.secret):
+            raise _malformed()
+        age = answered.now - _moment(key.created)
+        if abs(age) > SLACK:
+            raise _malformed()
+        lifetime = self._spec.ttl - max(age, 0.0)
+        return Minted(
+            Variables((("GCS_KEY", Secret(key.id)), ("GCS_SECRET", Secret(made.secret)))),
+            expires_at=answered.now + lifetime,
+            lifetime=lifetime,
+            facts=Facts(email=self._spec.service_account, project=self._spec.project),
+            skew=answered.skew,
+        )
+
+    def _end(self, method: str, url: str, body: bytes | None = None) -> None:
+        """That another minter was faster is no error."""
+        answered = json_api.send(method, url, self._headers, body)
+        if not answered.good and answered.status != _GONE:
+            raise self._refusal(answered)
+
+    def _read(self, method: str, url: str, kind: type[T]) -> tuple[T, Answered]:
+        answered = json_api.send(method, url, self._headers)
+        if not answered.good:
+            raise self._refusal(answered)
+        try:
+            return msgspec.json.decode(answered.text.open(), type=kind), answered
+        except msgspec.DecodeError:
+            raise _malformed() from None
+
+    def _refusal(self, answered: Answered) -> MintError:
+        account, code = self._spec.service_account, f"Http{answered.status}"
+        match answered.status:
+            case 401:
+                advice = "Google does not accept the token of the identity below it: has it been revoked?"
+                return IdentityMissing(f"cannot make HMAC keys of {account}: {advice} ({code})", code=code)
+            case 403:
+                advice = "give the identity below it roles/storage.hmacKeyAdmin in the project, and the scope "
+                advice += "devstorage.full_control or cloud-platform"
+            case 404:
+                advice = "no such service account in its project: correct `service_account`"
+            case _:
+                advice = "Google refuses it: is the account disabled, or are HMAC keys forbidden by a policy?"
+        return Denied(f"cannot make HMAC keys of {account}: {advice} ({code})", code=code)
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise _malformed() from None
+    if moment.tzinfo is None:
+        raise _malformed()
+    return moment.timestamp()
+
+
+def _malformed() -> Malformed:
+    return Malformed("Google answers with something that is no HMAC key of this account", code="UnusableAnswer")
+
+
+class _Key(msgspec.Struct):
+    id: str = msgspec.field(name="accessId")
+    account: str = msgspec.field(name="serviceAccountEmail")
+    created: str = msgspec.field(name="timeCreated")
+    state: str
+
+
+class _Page(msgspec.Struct):
+    items: tuple[_Key, ...] = ()
+
+
+class _Made(msgspec.Struct):
+    metadata: _Key
+    secret: str
+
+
+SOURCES = (Source(name="gcs-hmac", spec=GcsHmac, mint=mint, who=who, base=Kind.GOOGLE),)
