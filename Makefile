@@ -12,6 +12,8 @@ PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
 AZURITE := .azurite
+# Most tests wait for a daemon, a clock or a client; the tests of a file stay together, with what they share.
+AT_ONCE := -n 3 --dist loadfile
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test test-root test-as-user check fuzz lint types bench soak clients clean
@@ -24,7 +26,7 @@ demo: $(VENV)/.ready ## a broker, two made-up clouds and unchanged programs, in 
 
 test: $(VENV)/.ready $(CLIENTS)/.ready $(AZURITE)/.ready ## all tests; as root also those that need root
 	@tests/system-packages systemd-analyze systemd-socket-activate
-	$(VENV)/bin/python -m pytest -m "not root"
+	$(VENV)/bin/python -m pytest $(AT_ONCE) -m "not root"
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory test-root; fi
 
 test-root: $(VENV)/.ready ## only the tests that need root
@@ -33,7 +35,7 @@ test-root: $(VENV)/.ready ## only the tests that need root
 
 test-as-user: $(VENV)/.ready ## as root: the tests again as an ordinary user, in a copy of the tree
 	@tests/system-packages systemd-analyze systemd-socket-activate
-	tests/as-user $(VENV)/bin/python -m pytest -m "not root and not clients"
+	tests/as-user $(VENV)/bin/python -m pytest $(AT_ONCE) -m "not root and not clients"
 
 check: lint types test ## what CI asks: lint, types, tests
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from broker.errors import Denied, IdentityMissing, Malformed, MintError, Throttled
-from broker.model import AccessToken, AwsKeys, Facts, Given, Kind, Minted, Spec, Value, Variables
+from broker.model import AccessToken, AwsKeys, Facts, Given, Kind, Minted, Settings, Spec, Value, Variables
 from broker.secret import Secret
 from broker.sources import google, json_api
 from broker.sources.json_api import Answered
@@ -67,6 +67,13 @@ class GcsHmac(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def project(self) -> str:
         """The one that the account belongs to, as its e-mail says."""
         return self.service_account.partition("@")[2].partition(".")[0]
+
+    def settings(self) -> Settings:
+        """boto3 from 1.36 on sends checksums as trailers, which Cloud Storage takes for a wrong signature."""
+        return (
+            ("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required"),
+            ("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required"),
+        )
 
     def mistakes(self) -> tuple[tuple[str, str], ...]:
         """An account that may be somebody else's too, and a token in the clear."""

@@ -13,7 +13,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.clients.stage import PROGRAMS, Cloud, Daemon, Stage, bare, clients_python, free_address, seen
+from tests.clients.stage import CREDBROKER, PROGRAMS, Cloud, Daemon, Stage, bare, clients_python, free_address, seen
+from tests.fakes import certificates
+from tests.fakes.gcs_interop import HOST, FakeInterop
+from tests.fakes.objects import Buckets
+from tests.fakes.sigv4 import KeyRecord
 
 pytestmark = pytest.mark.clients
 
@@ -43,6 +47,24 @@ uid = {uid}
 allow_root = true
 grants = ["train"]
 """
+_HMAC_CONFIG = """
+[daemon]
+listen = ["127.0.0.1:0"]
+admin = "{admin}"
+socket = "{folder}/broker.sock"
+runtime_dir = "{folder}/run"
+
+[credentials.hmac]
+source = "private-env"
+secrets = {{ GCS_KEY = {{ file = "hmac.id" }}, GCS_SECRET = {{ file = "hmac.key" }} }}
+env = {{ AWS_REQUEST_CHECKSUM_CALCULATION = "when_required", AWS_RESPONSE_CHECKSUM_VALIDATION = "when_required" }}
+
+[callers.trainer]
+uid = {uid}
+allow_root = true
+grants = ["hmac"]
+"""
+HMAC = KeyRecord(access_key_id="GOOG1STREAMING", secret="hmac+secret")
 
 
 def copying(store: str, *arguments: str) -> list[str]:
@@ -88,12 +110,13 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 class TestItsVariables:
     def test_they_travel_with_the_credential(self, aws: Stage, home: Path):
         """Where the store is, who pays in one bucket, and the ACL that the owner of the other asks for."""
+        before = aws.refused()
         there = aws.aws.ask("put", "paid", "theirs/in.bin", "100000")["sha256"]
 
         saw = seen(aws.under_exec(bare(home), copying("s3", "-", "paid,shared", "theirs")))
 
         assert saw.sha256 == there == aws.aws.ask("sha256", "shared", "theirs/out.bin")["sha256"]
-        assert aws.refused() == {}
+        assert aws.refused() == before
 
     @pytest.mark.parametrize("missing", ["MOSAICML_STREAMING_AWS_REQUESTER_PAYS", "S3_CANNED_ACL"])
     def test_without_one_the_store_refuses(self, aws: Stage, home: Path, missing: str):
@@ -123,3 +146,48 @@ class TestAnExpiredSignature:
         assert "s3://data/dying/in.bin not found!" in ran.stderr  # its own, misleading words
         assert set(refused) == {"ExpiredToken", "AccessDenied"}
         assert refused["AccessDenied"] == 1  # what S3 says to who shows no signature
+
+
+@pytest.fixture
+def hmac(tmp_path: Path) -> Iterator[tuple[FakeInterop, Buckets, dict[str, str]]]:
+    """Cloud Storage, an active key of it that the broker dispenses, and the environment of who asks."""
+    tmp_path.chmod(0o700)
+    for name, text in (("id", HMAC.access_key_id), ("key", HMAC.secret)):
+        (tmp_path / f"hmac.{name}").touch(0o600)
+        (tmp_path / f"hmac.{name}").write_text(text)
+    admin, config, buckets = free_address(), tmp_path / "config.toml", Buckets("data")
+    config.write_text(_HMAC_CONFIG.format(admin=admin, folder=tmp_path, uid=os.getuid()))
+    config.chmod(0o600)
+    made = certificates.write(tmp_path, also=[HOST, f"*.{HOST}"])
+    with FakeInterop(buckets, made.context()) as fake, Daemon(config, admin, bare(tmp_path)):
+        fake.keys[HMAC.access_key_id] = HMAC
+        socket = str(tmp_path / "broker.sock")
+        yield fake, buckets, {"CREDBROKER_SOCKET": socket, "REQUESTS_CA_BUNDLE": str(made.certificate)}
+
+
+class TestHmacKeys:
+    def test_it_speaks_s3_to_google(self, hmac: tuple[FakeInterop, Buckets, dict[str, str]], home: Path):
+        """And uploads as Google takes it, where the credential says how checksums are to be made."""
+        fake, buckets, where = hmac
+        body = os.urandom(100_000)
+        buckets.put("data", "hmac/in.bin", body)
+        command = [*CREDBROKER, "exec", "--", *copying("hmac_gcs", fake.url, "data", "hmac")]
+
+        ran = subprocess.run(command, env=bare(home, **where), capture_output=True, timeout=60, check=False)
+
+        assert ran.returncode == 0, ran.stderr
+        assert buckets.get("data", "hmac/out.bin").body == body
+        assert fake.refused == {}
+
+    def test_without_that_google_refuses_uploads(self, hmac: tuple[FakeInterop, Buckets, dict[str, str]], home: Path):
+        """As a wrong signature: boto3 puts a checksum behind the body."""
+        fake, buckets, where = hmac
+        buckets.put("data", "hmac/in.bin", b"body")
+        program = ["env", "-u", "AWS_REQUEST_CHECKSUM_CALCULATION", *copying("hmac_gcs", fake.url, "data", "hmac")]
+
+        ran = subprocess.run(
+            [*CREDBROKER, "exec", "--", *program], env=bare(home, **where), capture_output=True, timeout=60, check=False
+        )
+
+        assert ran.returncode == 1
+        assert b"SignatureDoesNotMatch" in ran.stderr

@@ -55,6 +55,13 @@ class TestSpec:
         assert [field for field, _ in spec.mistakes()] == ["dedicated"]
         assert (spec.project, spec.kind, spec.short_lived) == ("my-project", Kind.GCS_HMAC, True)
 
+    def test_boto3_is_told_to_send_no_checksum_behind_a_body(self):
+        """Cloud Storage takes it for a wrong signature."""
+        told = dict(GcsHmac(service_account=ACCOUNT, dedicated=True).settings())
+
+        assert set(told.values()) == {"when_required"}
+        assert "AWS_REQUEST_CHECKSUM_CALCULATION" in told
+
     def test_a_token_is_not_sent_in_the_clear(self):
         """It may administer."""
         spec = GcsHmac(service_account=ACCOUNT, dedicated=True, endpoint_url="http://storage.example")
