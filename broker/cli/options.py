@@ -67,7 +67,7 @@ ttl_option: Decorator = click.option(
     default="8h",
     show_default=True,
     callback=duration,
-    help='How long it lives: "45m", "8h", or seconds.',
+    help='How long it lives: "45m", "8h", or seconds; 30 days at most.',
 )
 credential_argument: Decorator = click.argument("name", metavar="NAME", shell_complete=credentials)
 

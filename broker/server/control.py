@@ -63,7 +63,7 @@ class Control:
         return app
 
     def admin_app(self) -> web.Application:
-        """The application on the admin address: no names, no tokens, only counts and metrics."""
+        """The application on the admin address: no tokens, only counts and metrics; these name credentials."""
         app = web.Application(middlewares=[_problems], client_max_size=1024)
         app.add_routes(
             [
