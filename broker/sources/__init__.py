@@ -14,6 +14,9 @@ from broker.sources import (
     coreweave,
     databricks,
     google,
+    oci_api_key,
+    oci_secret_key,
+    oci_session,
     private_env,
     s3_static,
 )
@@ -29,6 +32,9 @@ _FAMILIES = (
     azure,
     azure_sas,
     databricks,
+    oci_session,
+    oci_api_key,
+    oci_secret_key,
     alipan,
     private_env,
 )

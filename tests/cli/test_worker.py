@@ -76,7 +76,7 @@ class TestMaking:
     def test_a_cloud_that_is_none_is_wrong_usage(self):
         """With those that are."""
         with pytest.raises(
-            click.BadParameter, match="'moon' is not a cloud: aws, gcp, azure, azure-sas, databricks, alipan, env"
+            click.BadParameter, match="'moon' is not a cloud: aws, gcp, azure, azure-sas, databricks, oci, alipan, env"
         ):
             Making.from_options(use=None, without="moon")
 
