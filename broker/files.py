@@ -1,9 +1,15 @@
-"""One file kept fresh, and the files of a worker's environment laid out. The clock and the waiting are the caller's."""
+"""One file kept fresh, or several that belong together, and the files of a worker's environment laid out.
 
+The clock and the waiting are the caller's.
+"""
+
+import contextlib
 import os
-from collections.abc import Hashable
+import shutil
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
+from broker.errors import BrokerError
 from broker.safefile import private_folder, write_private
 
 OFTENEST = 1.0
@@ -42,6 +48,48 @@ class FreshFile:
             return self.path.lstat().st_ino
         except OSError:
             return 0
+
+
+class FreshFolder:
+    """Files that belong together, each lease's in a folder of its own, and a symbolic link to the newest.
+
+    Those before them stay for who has begun to read.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], link: str) -> None:
+        self.path = Path(folder).absolute()
+        self._link = link
+        self._held: tuple[Hashable, int] | None = None
+
+    def put(self, mark: Hashable, files: Callable[[str], tuple[tuple[str, bytes], ...]]) -> bool:
+        """Lay out what `files` gives for a folder, unless what `mark` names stands there already; whether it did.
+
+        Raises BrokerError where they cannot be written; the next put tries again.
+        """
+        if self._held is not None and self._held[0] == mark and (self.path / self._link).exists():
+            return False
+        number = 0 if self._held is None else self._held[1] + 1
+        folder = self.path / str(number)
+        private_folder(self.path)
+        shutil.rmtree(folder, ignore_errors=True)  # begun, and not ended
+        private_folder(folder)
+        for name, content in files(str(folder)):
+            write_private(folder / name, content)
+        self._swap(number)
+        self._held = (mark, number)
+        shutil.rmtree(self.path / str(number - 2), ignore_errors=True)
+        return True
+
+    def _swap(self, number: int) -> None:
+        new = self.path / f".{self._link}"
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                new.unlink()
+            new.symlink_to(str(number))
+            new.rename(self.path / self._link)
+        except OSError as error:
+            advice = f"cannot write {self.path / self._link}: {error.strerror}"
+            raise BrokerError(advice, code="FileUnwritable") from None
 
 
 def lay_out(folders: tuple[str, ...], files: tuple[tuple[str, bytes], ...]) -> None:

@@ -106,16 +106,13 @@ KEPT_IN = {
     "prometheus_client": {"metrics"},
     "structlog": {"logs"},
     "click": {"cli"},
-    "boto3": {"sources"},
-    "botocore": {"sources"},
-    "azure": {"sources"},
-    "google": {"sources"},
+    **{sdk: {"sources"} for sdk in ("azure", "boto3", "botocore", "google", "oci")},
     "requests": {"minter.review", "sources"},
     "grpc": set[str](),
     "cryptography": {"minter.keys", "sources", "state"},
 }
 # Too big for the daemon: imported inside functions, so that only the process that calls them pays.
-LATE = {"azure", "boto3", "botocore", "google", "requests", "cryptography"}
+LATE = {"azure", "boto3", "botocore", "google", "oci", "requests", "cryptography"}
 
 TASKS = {"create_task", "ensure_future"}
 OPENERS = {"minter.frames", "minter.review", "dialects", "sources", "state", "worker_env", "files", "cli", "server"}

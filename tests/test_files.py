@@ -1,5 +1,7 @@
 """One file kept fresh: written when there is something new, and looked after soon enough."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import BrokerError
-from broker.files import FreshFile, lay_out, next_look
+from broker.files import FreshFile, FreshFolder, lay_out, next_look
 
 
 class TestNextLook:
@@ -73,6 +75,65 @@ class TestFreshFile:
         file.put(1, b"one")
 
         assert (tmp_path / "token").read_bytes() == b"one"
+
+
+def pair(text: str) -> Callable[[str], tuple[tuple[str, bytes], ...]]:
+    """Two files that belong together, and where they stand."""
+    return lambda folder: (("token", text.encode()), ("key", text.encode()), ("where", folder.encode()))
+
+
+class TestFreshFolder:
+    def test_a_pair_is_laid_out_privately_behind_a_link(self, tmp_path: Path):
+        """And knows where it stands itself."""
+        folder = tmp_path / "oci"
+
+        assert FreshFolder(folder, "current").put(1, pair("one"))
+        assert (folder / "current" / "where").read_text() == str(folder / "0")
+        assert (folder / "current").is_symlink()
+        modes = [path.stat().st_mode & 0o777 for path in (folder, folder / "0", folder / "0" / "key")]
+        assert modes == [0o700, 0o700, 0o600]
+
+    def test_the_same_lease_is_not_laid_out_again(self, tmp_path: Path):
+        """Unless it has gone."""
+        folder = FreshFolder(tmp_path / "oci", "current")
+        folder.put(1, pair("one"))
+        again = folder.put(1, pair("one"))
+        shutil.rmtree(tmp_path / "oci")
+
+        assert not again
+        assert folder.put(1, pair("one"))
+
+    def test_a_new_one_is_swapped_in_and_the_last_one_stays_for_who_reads_it(self, tmp_path: Path):
+        """The one before that goes."""
+        folder = FreshFolder(tmp_path / "oci", "current")
+        for number, text in enumerate(("one", "two", "three")):
+            folder.put(number, pair(text))
+
+        assert (tmp_path / "oci" / "current" / "token").read_text() == "three"
+        assert sorted(path.name for path in (tmp_path / "oci").iterdir()) == ["1", "2", "current"]
+
+    def test_the_link_moves_only_once_both_are_there(self, tmp_path: Path):
+        """A reader never finds half of a pair."""
+        folder = FreshFolder(tmp_path / "oci", "current")
+        folder.put(1, pair("one"))
+
+        def half(_: str) -> tuple[tuple[str, bytes], ...]:
+            return (("token", b"two"), ("no/such/folder", b""))
+
+        with pytest.raises(BrokerError):
+            folder.put(2, half)
+        assert (tmp_path / "oci" / "current" / "token").read_text() == "one"
+        assert folder.put(2, pair("two"))
+        assert (tmp_path / "oci" / "current" / "key").read_text() == "two"
+
+    def test_a_link_that_cannot_be_made_is_told(self, tmp_path: Path):
+        """Something else stands in its place."""
+        folder = FreshFolder(tmp_path / "oci", "current")
+        (tmp_path / "oci" / "current" / "x").mkdir(parents=True)
+        (tmp_path / "oci").chmod(0o700)
+
+        with pytest.raises(BrokerError, match="cannot write"):
+            folder.put(1, pair("one"))
 
 
 class TestLayOut:

@@ -8,15 +8,16 @@ from typing import Any
 import click
 
 from broker import control_api as api
+from broker.cli.kept_fresh import OciFiles
 from broker.cli.options import as_option, daemon, socket_option, ttl_option, use_option, without_option
 from broker.cli.words import warn
-from broker.cli.worker import Making, environment, fetched, firsts
+from broker.cli.worker import Making, environment, fetched, firsts, plane_of
 from broker.cli.workspace import runtime_folder
 from broker.control_client import check_port
 from broker.errors import BrokerError
 from broker.files import lay_out
 from broker.safefile import private_folder
-from broker.worker_env import contents
+from broker.worker_env import contents, oci_folder
 from broker.worker_env.formats import FORMATS
 
 
@@ -50,7 +51,11 @@ def command(form: str, ttl: int, explicit: str | None, **how: Any) -> None:
     secrets = fetched(worker, making)
     changes = environment(worker, making, str(folder), secrets, kept_fresh=False, socket=client.path)
     lay_out(changes.folders, contents(changes))
-    if not firsts(worker, making).all:
+    first = firsts(worker, making)
+    if first.oci and secrets.oci:
+        OciFiles(plane_of(worker), first.oci.name, oci_folder(str(folder))).refresh()
+        warn(f"{first.oci.name}: its files are the lease of now, and nobody renews them; `credbroker exec` does")
+    if not first.all:
         warn(f"{worker.caller} is granted nothing that is wanted here")
     click.echo(FORMATS[form](changes), nl=False)
 

@@ -16,17 +16,18 @@ import click
 
 from broker import control_api as api
 from broker import run_command
+from broker.cli.kept_fresh import OciFiles, TokenFile
 from broker.cli.names import files
 from broker.cli.options import as_option, config_option, configured_socket, socket_option, use_option, without_option
 from broker.cli.words import say, warn
-from broker.cli.worker import TOKEN_VARIABLE, Making, environment, fetched, firsts, left, plane_of, program, settle
+from broker.cli.worker import Making, environment, fetched, firsts, plane_of, program, settle
 from broker.cli.workspace import workspace
-from broker.control_client import Client, UnknownHere, Untrusted, WorkerPlane, candidates
+from broker.control_client import Client, UnknownHere, Untrusted, candidates
 from broker.errors import BrokerError, NoDaemon
-from broker.files import FreshFile, lay_out, next_look
+from broker.files import lay_out
 from broker.hold import Hold
 from broker.process import Inherited
-from broker.worker_env import applied, contents, unwrapped, warnings
+from broker.worker_env import applied, contents, oci_folder, unwrapped, warnings
 
 START_PATIENCE = 30.0
 
@@ -78,27 +79,37 @@ def command(inherited: Inherited, /, cmd: tuple[str, ...], explicit: str | None,
         whole = applied(changes, unwrapped(os.environ))
         for warning in warnings(whole, whole.get("HOME", "")):
             warn(warning)
-        google = firsts(worker, making).google
-        file = TokenFile(plane_of(worker), google.name, Path(space.folder, "google-token")) if google else None
+        fresh = _kept_fresh(worker, making, space.folder)
         relay.ready()
         running = run_command.start(cmd, whole, inherited)
         space.holds(running.pid)
         relay.to(running)
         engaged.begun()
-        _await(running, file, engaged.hold)
+        _await(running, fresh, engaged.hold)
         space.close()
         return running.status()
 
 
-def _await(running: run_command.Running, file: "TokenFile | None", hold: Hold) -> None:
-    """Until the command has ended, keep its file fresh and its tokens held."""
+def _kept_fresh(worker: api.Worker, making: Making, folder: str) -> "tuple[TokenFile | OciFiles, ...]":
+    """What changes while the command runs; Oracle's pair of files is laid out by this, and the rest was before."""
+    first, plane = firsts(worker, making), plane_of(worker)
+    google = (TokenFile(plane, first.google.name, Path(folder, "google-token")),) if first.google else ()
+    oci = (OciFiles(plane, first.oci.name, oci_folder(folder)),) if first.oci else ()
+    for pair in oci:
+        pair.refresh()
+    return (*google, *oci)
+
+
+def _await(running: run_command.Running, fresh: "tuple[TokenFile | OciFiles, ...]", hold: Hold) -> None:
+    """Until the command has ended, keep its files fresh and its tokens held."""
     watcher = Watcher(hold)
-    due = time.monotonic()
+    due = dict.fromkeys(fresh, time.monotonic())
     while True:
-        if file and time.monotonic() >= due and hold.pause is None:  # a daemon that is away has nothing new
-            due = time.monotonic() + file.refresh()
-        pauses = [hold.pause, max(due - time.monotonic(), 0.0) if file and hold.pause is None else None]
-        ready = _ready(running.pidfd, hold.fileno(), min((one for one in pauses if one is not None), default=None))
+        if hold.pause is None:  # a daemon that is away has nothing new
+            due |= {file: time.monotonic() + file.refresh() for file in fresh if time.monotonic() >= due[file]}
+        looks = (max(at - time.monotonic(), 0.0) for at in due.values() if hold.pause is None)
+        pauses = [one for one in (hold.pause, *looks) if one is not None]
+        ready = _ready(running.pidfd, hold.fileno(), min(pauses, default=None))
         if running.pidfd in ready:
             return
         if hold.fileno() in ready or hold.pause is not None:
@@ -207,22 +218,3 @@ def _started(ours: socket.socket) -> str:
         error.exit_status = said.get("exit_status", error.exit_status)
         raise error
     return str(said["socket"])
-
-
-class TokenFile:
-    """The file that CLOUDSDK_AUTH_ACCESS_TOKEN_FILE names, kept fresh while the command runs."""
-
-    def __init__(self, plane: WorkerPlane, name: str, path: Path) -> None:
-        self._plane = plane
-        self._name = name
-        self._file = FreshFile(path)
-
-    def refresh(self) -> float:
-        """Put the held token into the file if it is a new one; seconds until the next look."""
-        try:
-            lease = self._plane.lease(self._name, 0)
-            token = lease[TOKEN_VARIABLE].encode()
-            self._file.put(token, token)
-        except BrokerError:
-            return next_look(0)  # the daemon keeps trying, and so do we
-        return next_look(left(lease))

@@ -24,6 +24,7 @@ from broker.worker_env import (
     DatabricksGrant,
     Environment,
     GoogleGrant,
+    OciGrant,
     Plane,
     VariablesGrant,
     Worker,
@@ -39,6 +40,7 @@ CLOUDS = {
     "azure": Kind.AZURE,
     "azure-sas": Kind.AZURE_SAS,
     "databricks": Kind.DATABRICKS,
+    "oci": Kind.OCI,
     "alipan": Kind.ALIPAN,
     "env": Kind.ENV,
 }
@@ -76,18 +78,21 @@ class Firsts(NamedTuple):
     google: api.Granted | None
     azure: api.Granted | None = None
     databricks: api.Granted | None = None
+    oci: api.Granted | None = None
     variables: tuple[api.Granted, ...] = ()
 
     @property
     def all(self) -> tuple[api.Granted, ...]:
         """Each of them."""
-        return tuple(one for one in (self.aws, self.google, self.azure, self.databricks, *self.variables) if one)
+        clouds = (self.aws, self.google, self.azure, self.databricks, self.oci)
+        return tuple(one for one in (*clouds, *self.variables) if one)
 
 
 class Fetched(NamedTuple):
     """The secrets of now that stand in a worker's environment itself."""
 
     token: Secret | None = None
+    oci: tuple[str, ...] = ()  # only the names: the secrets stand in files
     variables: tuple[VariablesGrant, ...] = ()
 
 
@@ -101,6 +106,7 @@ def firsts(worker: api.Worker, making: Making) -> Firsts:
         google=found.get(Kind.GOOGLE),
         azure=found.get(Kind.AZURE),
         databricks=found.get(Kind.DATABRICKS),
+        oci=found.get(Kind.OCI),
         variables=tuple(variables),
     )
 
@@ -207,6 +213,7 @@ def environment(
         google=google,
         azure=first.azure is not None,
         databricks=DatabricksGrant(name=first.databricks.name) if first.databricks else None,
+        oci=OciGrant(holds=frozenset(fetched.oci), region=first.oci.region) if first.oci else None,
         variables=fetched.variables,
         settings=settings(first),
         without=making.without,
@@ -230,7 +237,7 @@ def _plane(worker: api.Worker, folder: str, socket: str | None) -> Plane:
 
 def settings(first: Firsts) -> Settings:
     """The plain variables of the clouds: where two name one, the first decides."""
-    clouds = (one for one in (first.databricks, first.azure, first.google, first.aws) if one)
+    clouds = (one for one in (first.oci, first.databricks, first.azure, first.google, first.aws) if one)
     return tuple(dict(pair for one in clouds for pair in one.settings).items())
 
 
@@ -250,9 +257,13 @@ def fetched(worker: api.Worker, making: Making) -> Fetched:
     """What is held now of the credentials that a worker starts with; what is not is told by `settle`."""
     plane, first = plane_of(worker), firsts(worker, making)
     token, variables = None, []
+    oci: tuple[str, ...] = ()
     if first.google:
         with contextlib.suppress(BrokerError):
             token = Secret(plane.lease(first.google.name, 0)[TOKEN_VARIABLE])
+    if first.oci:
+        with contextlib.suppress(BrokerError):
+            oci = tuple(plane.lease(first.oci.name, 0))
     for one in first.variables:
         with contextlib.suppress(BrokerError):
             lease = plane.lease(one.name, 0)
@@ -260,7 +271,7 @@ def fetched(worker: api.Worker, making: Making) -> Fetched:
             values = ((name, Secret(value)) for name, value in lease.items() if name not in plain and name != EXPIRY)
             grant = VariablesGrant(name=one.name, kind=one.kind, values=tuple(values), settings=one.settings)
             variables.append(grant)
-    return Fetched(token, tuple(variables))
+    return Fetched(token, oci, tuple(variables))
 
 
 def left(lease: dict[str, str]) -> float:

@@ -5,7 +5,7 @@ For programs that read their credentials from the environment once, at their sta
 
 from broker.dialects.refusal import plain
 from broker.errors import BrokerError, Refused
-from broker.model import AccessToken, AwsKeys, AzureToken, DatabricksToken, Facts, Lease, Variables, Want
+from broker.model import AccessToken, AwsKeys, AzureToken, DatabricksToken, Facts, Files, Lease, Variables, Want
 from broker.wire import Reply, Request, json_body, timestamp
 
 NAME = "env"
@@ -50,6 +50,8 @@ def variables(lease: Lease) -> dict[str, str]:
             known = {name: token.token.open()}
         case DatabricksToken() as token:
             known = {"DATABRICKS_HOST": token.host, "DATABRICKS_TOKEN": token.token.open()}
+        case Files() as pair:  # named by the variables that can carry them, for programs that end before the lease
+            known = {name: secret.open() for name, secret in pair.contents}
         case Variables() as secrets:
             known = {name: secret.open() for name, secret in secrets.values}
         case _:

@@ -15,6 +15,9 @@ from broker.sources import (
     databricks,
     gcs_hmac,
     google,
+    oci_api_key,
+    oci_secret_key,
+    oci_session,
     private_env,
     s3_static,
 )
@@ -31,6 +34,9 @@ _FAMILIES = (
     azure_sas,
     databricks,
     gcs_hmac,
+    oci_session,
+    oci_api_key,
+    oci_secret_key,
     alipan,
     private_env,
 )

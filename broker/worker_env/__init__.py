@@ -16,22 +16,28 @@ from broker.worker_env.azure import azure_environment
 from broker.worker_env.databricks import DatabricksGrant, databricks_environment
 from broker.worker_env.environment import Environment, Plane, applied, contents, joined
 from broker.worker_env.google import GoogleGrant, google_environment, token_file
+from broker.worker_env.oci import CURRENT as OCI_CURRENT
+from broker.worker_env.oci import OciGrant, lease_files, oci_environment, oci_folder
 from broker.worker_env.outer import WORKER, WORKER_SOCKET, WORKER_TOKEN_FILE, remembered, unwrapped
 from broker.worker_env.profile import Settings, profile_settings
 from broker.worker_env.shadows import warnings
 from broker.worker_env.variables import VariablesGrant, fitting, variables_environment
 
 __all__ = [
+    "OCI_CURRENT",
     "AwsGrant",
     "DatabricksGrant",
     "Environment",
     "GoogleGrant",
+    "OciGrant",
     "Plane",
     "Settings",
     "VariablesGrant",
     "Worker",
     "applied",
     "contents",
+    "lease_files",
+    "oci_folder",
     "profile_settings",
     "token_file",
     "unwrapped",
@@ -53,6 +59,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     google: GoogleGrant | None = None
     azure: bool = False
     databricks: DatabricksGrant | None = None
+    oci: OciGrant | None = None
     variables: tuple[VariablesGrant, ...] = ()
     settings: model.Settings = ()
     without: frozenset[Kind] = frozenset()
@@ -71,6 +78,8 @@ def worker_environment(worker: Worker, environ: Mapping[str, str]) -> Environmen
         clouds.append(azure_environment(worker.plane))
     if worker.databricks is not None and Kind.DATABRICKS not in worker.without:
         clouds.append(databricks_environment(worker.plane, worker.databricks))
+    if worker.oci is not None and Kind.OCI not in worker.without:
+        clouds.append(oci_environment(worker.plane, worker.oci))
     common, no_proxy = _common(worker), _no_proxy(worker, environ)
     # Neither secrets nor settings are remembered: a broker within this one leaves them as they are.
     fit = tuple(fitting(worker.variables, (common, no_proxy, *clouds)))

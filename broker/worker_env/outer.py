@@ -30,6 +30,7 @@ _IDENTITY = frozenset(
         "DATABRICKS_TOKEN",
         "IDENTITY_HEADER",
         "MSI_SECRET",
+        "OCI_CLI_KEY_CONTENT",
     }
 )
 _SECRET = frozenset(
@@ -50,6 +51,8 @@ _SECRET = frozenset(
         "GCS_SECRET",
         "GOOGLE_OAUTH_ACCESS_TOKEN",
         "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "OCI_CLI_PASSPHRASE",
+        "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM_PASSPHRASE",
     }
 )
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 ADC = ".config/gcloud/application_default_credentials.json"
 KEYS = ".aws/credentials"
+ORACLE = ".oci/config"
 
 # By file under home: the variable of the cloud that it concerns, and who reads it whatever the environment says (seen).
 _READ = {
     ADC: ("GCE_METADATA_HOST", "Rust's object_store (polars, obstore, delta-rs) uses for Google"),
     KEYS: ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "polars uses for S3, unless boto3 is installed beside it,"),
+    ORACLE: ("OCI_CONFIG_FILE", "Oracle's SDK (MosaicML Streaming too) reads"),
 }
 
 

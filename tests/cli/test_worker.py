@@ -77,7 +77,7 @@ class TestMaking:
         """With those that are."""
         with pytest.raises(
             click.BadParameter,
-            match="'moon' is not a cloud: aws, gcp, gcs-hmac, azure, azure-sas, databricks, alipan, env",
+            match="'moon' is not a cloud: aws, gcp, gcs-hmac, azure, azure-sas, databricks, oci, alipan, env",
         ):
             Making.from_options(use=None, without="moon")
 

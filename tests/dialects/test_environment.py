@@ -5,7 +5,7 @@ import pytest
 
 from broker.dialects import environment
 from broker.errors import Refused
-from broker.model import AzureToken, DatabricksToken, Facts, Variables, Want
+from broker.model import AzureToken, DatabricksToken, Facts, Files, Variables, Want
 from broker.secret import Secret
 from tests.dialects.leases import EXPIRES_TEXT, REQUEST_ID, a_lease, a_request, access_token, decoded, id_token, keys
 
@@ -51,6 +51,10 @@ class TestVariables:
             "GOOGLE_CLOUD_PROJECT": "my-project",
             "GOOGLE_CLOUD_QUOTA_PROJECT": "billed",
         }
+
+    def test_what_belongs_into_files_stands_in_variables(self):
+        """Oracle's SDK takes either, and a program that ends before the lease needs no files."""
+        assert environment.variables(a_lease(Files((("OCI_RPST", Secret("t")),)))) == {"OCI_RPST": "t"}
 
     def test_an_id_token_has_none(self):
         """It is for one audience and no credential of its own."""

@@ -6,7 +6,7 @@ import pytest
 from broker.model import Kind
 from broker.secret import Secret
 from broker.variables import FREE, SET, UNSET
-from broker.worker_env import DatabricksGrant, VariablesGrant, Worker, applied, worker_environment
+from broker.worker_env import DatabricksGrant, OciGrant, VariablesGrant, Worker, applied, worker_environment
 from tests.worker_env.workers import ACCESS, AWS, FOLDER, GOOGLE, HEADER, PATH, PLANE, WORKER, files, variables
 
 HOST = f"127.0.0.1:9911/w/{PATH}"
@@ -51,6 +51,9 @@ OURS = {"CREDBROKER_WORKER", "CREDBROKER_WORKER_TOKEN_FILE", "CREDBROKER_OUTER"}
 
 def is_aws(name: str) -> bool:
     return name.startswith(("AWS_", "BOTO_"))
+
+
+KINDS = [OciGrant(holds=frozenset({one})) for one in ("OCI_RESOURCE_PRINCIPAL_RPST", "OCI_CLI_KEY_CONTENT")]
 
 
 class TestTheTable:
@@ -172,9 +175,9 @@ class TestReserved:
         """`broker.variables` knows every name, so that `env = {}` of a credential cannot undo what keeps SDKs in."""
         alipan = VariablesGrant(name="a", kind=Kind.ALIPAN, values=())
         sas = VariablesGrant(name="s", kind=Kind.AZURE_SAS, values=())
-        lake = DatabricksGrant(name="lake")
-        every = msgspec.structs.replace(WORKER, variables=(alipan, sas), azure=True, databricks=lake)
-        names = set(worker_environment(every, {}).names())
+        more = {"variables": (alipan, sas), "azure": True, "databricks": DatabricksGrant(name="lake")}
+        every = [msgspec.structs.replace(WORKER, oci=oci, **more) for oci in (OciGrant(), *KINDS)]
+        names = {name for worker in every for name in worker_environment(worker, {}).names()}
         known = SET | UNSET | FREE | OURS
 
         assert sorted(names - known) == []

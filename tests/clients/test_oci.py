@@ -1,0 +1,208 @@
+"""Oracle's SDK and ocifs, unchanged, at a strict fake of Oracle's cloud that verifies each signature."""
+
+import hashlib
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, Seen, bare, clients_python, free_address, seen, succeeded
+from tests.fakes.google.registry import key_of
+from tests.fakes.objects import Buckets
+from tests.fakes.oci import BROKER, BUCKET, CLIENT_ID, CLIENT_SECRET, JOBS, REGION, TENANCY, FakeOci
+from tests.fakes.oci_signature import fingerprint
+from tests.fakes.s3 import FakeS3
+from tests.fakes.sigv4 import KeyRecord
+from tests.sources.oci_world import pem
+
+pytestmark = pytest.mark.clients
+
+LIFETIME = 33.0  # seconds: `exec` looks for a new lease at a quarter of it
+PATIENCE = 20.0
+_CONFIG = """
+[daemon]
+listen = ["127.0.0.1:0"]
+admin = "{admin}"
+socket = "{folder}/broker.sock"
+runtime_dir = "{folder}/run"
+
+[credentials.oracle]
+source = "oci-session"
+domain_url = "{url}"
+client_id = "{client_id}"
+client_secret = {{ file = "app.secret" }}
+subject_token = {{ file = "subject" }}
+region = "{region}"
+
+[credentials.jobs]
+source = "oci-api-key"
+tenancy = "{tenancy}"
+user = "{jobs}"
+identity = "{broker}"
+fingerprint = "{fingerprint}"
+private_key = {{ file = "broker.pem" }}
+region = "{region}"
+endpoint_url = "{url}"
+
+[credentials.s3]
+source = "oci-customer-secret-key"
+tenancy = "{tenancy}"
+user = "{jobs}"
+identity = "{broker}"
+fingerprint = "{fingerprint}"
+private_key = {{ file = "broker.pem" }}
+region = "{region}"
+namespace = "acme"
+endpoint_url = "{url}"
+
+[callers.trainer]
+uid = {uid}
+allow_root = true
+grants = ["oracle", "jobs", "s3"]
+"""
+
+
+class Oracle:
+    """The fake, and a daemon that mints there."""
+
+    def __init__(self, fake: FakeOci, url: str, folder: Path) -> None:
+        self.fake = fake
+        self.url = url
+        self.folder = folder
+
+    def put(self, folder: str) -> str:
+        """A new in.bin; its SHA-256."""
+        body = secrets.token_bytes(100_000)
+        self.fake.objects[f"{folder}/in.bin"] = body
+        return hashlib.sha256(body).hexdigest()
+
+    def sha256(self, folder: str) -> str:
+        """Of the out.bin that is there now."""
+        return hashlib.sha256(self.fake.objects[f"{folder}/out.bin"]).hexdigest()
+
+    def start(
+        self, home: Path, program: str, *more: str, use: str = "oracle", endpoint: str | None = None
+    ) -> "subprocess.Popen[str]":
+        """A program under `exec`, in a folder of its name."""
+        command = [str(clients_python()), f"{PROGRAMS / program}.py", endpoint or self.url, BUCKET, program, *more]
+        return self.broker(home, "exec", "--use", use, "--", *command)
+
+    def broker(self, home: Path, *arguments: str) -> "subprocess.Popen[str]":
+        """A command of ours."""
+        variables = bare(home, CREDBROKER_SOCKET=str(self.folder / "broker.sock"))
+        return subprocess.Popen(
+            [*CREDBROKER, *arguments], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+    """Everything running."""
+    folder = tmp_path_factory.mktemp("oracle")
+    folder.chmod(0o700)
+    fake = FakeOci(LIFETIME)
+    with fake.serve() as served:
+        secret = {"app.secret": CLIENT_SECRET, "subject": fake.subject(), "broker.pem": pem(BROKER)}
+        for name, text in secret.items():
+            (folder / name).touch(0o600)
+            (folder / name).write_text(text)
+        admin, config = free_address(), folder / "config.toml"
+        facts = {"url": served.url, "client_id": CLIENT_ID, "region": REGION, "uid": os.getuid()}
+        facts |= {"tenancy": TENANCY, "jobs": JOBS, "broker": BROKER}
+        facts["fingerprint"] = fingerprint(key_of(BROKER).public_key())
+        config.write_text(_CONFIG.format(admin=admin, folder=folder, **facts))
+        config.chmod(0o600)
+        with Daemon(config, admin, bare(folder)):
+            yield Oracle(fake, served.url, folder)
+
+
+class TestSession:
+    def test_the_store_verifies_signatures(self, oracle: Oracle, home: Path):
+        """Else nothing below would show anything: a session that has ended is refused."""
+        oracle.put("oci_sdk")
+        fake, later = oracle.fake, time.time() + 2 * LIFETIME
+        before, fake.clock = fake.clock, lambda: later
+        try:
+            with oracle.start(home, "oci_sdk") as process:
+                _, err = process.communicate(timeout=PATIENCE)
+        finally:
+            fake.clock = before
+
+        assert "NotAuthenticated" in err
+        assert process.returncode == 1
+
+    @pytest.mark.parametrize("program", ["oci_sdk", "ocifs_oci"])
+    def test_a_client_works_by_its_environment_alone(self, oracle: Oracle, home: Path, program: str):
+        """By the pair of files that stands there."""
+        there = oracle.put(program)
+
+        assert seen(oracle.start(home, program)).sha256 == there == oracle.sha256(program)
+        assert {one[:3] for one in oracle.fake.signers} == {"ST$"}
+
+    def test_a_running_client_takes_the_next_pair_when_its_session_is_over(self, oracle: Oracle, home: Path):
+        """It reads the files again after a 401, and meets one lease's two."""
+        oracle.put("oci_sdk")
+        with oracle.start(home, "oci_sdk", "--for", "11", "--every", "0.5") as process:
+            oracle.fake.signers.clear()
+            until(lambda: bool(oracle.fake.signers))
+            first = set(oracle.fake.signers)
+            succeeded(oracle.broker(home, "refresh", "oracle"))
+            until(lambda: len(list(home.glob("credbroker-exec-*/oci/[0-9]*"))) == 2)
+            oracle.fake.ended |= first
+            ran: Seen = seen(process)
+
+        assert len(ran.identities) == 2
+
+
+class TestApiKey:
+    @pytest.mark.parametrize("program", ["oci_config", "ocifs_oci"])
+    def test_a_client_works_by_a_config_file(self, oracle: Oracle, home: Path, program: str):
+        """Which is found where no ~/.oci is."""
+        there = oracle.put(program)
+        oracle.fake.signers.clear()
+
+        assert seen(oracle.start(home, program, use="jobs")).sha256 == there == oracle.sha256(program)
+        assert set(oracle.fake.signers) == {oracle.fake.keys[JOBS, "apiKeys"][0]["keyId"]}
+
+    def test_a_config_of_his_own_is_told_and_hidden_by_a_private_home(self, oracle: Oracle, home: Path):
+        """The SDK looks there first, whatever the variable says."""
+        (home / ".oci").mkdir()
+        (home / ".oci" / "config").write_text("[DEFAULT]\n")
+        with oracle.broker(home, "exec", "--use", "jobs", "--", "true") as process:
+            _, told = process.communicate(timeout=PATIENCE)
+
+        assert "no variable hides it; --private-home does" in told
+
+
+class TestSecretKey:
+    @pytest.mark.parametrize("program", ["boto3_s3", "s3fs_s3"])
+    def test_clients_of_s3_sign_with_it(self, oracle: Oracle, home: Path, program: str):
+        """From the container endpoint, at a store that knows this key alone; where Oracle's is, a variable says."""
+        (key,) = oracle.fake.keys[JOBS, "customerSecretKeys"]
+        record = KeyRecord(access_key_id=key["id"], secret=key["key"])
+        store = Buckets(BUCKET)
+        store.put(BUCKET, f"{program}/in.bin", b"there")
+        compatible = FakeS3(lambda name: record if name == key["id"] else None, store, REGION)
+        with compatible.serve() as served:
+            ran = seen(oracle.start(home, program, use="s3", endpoint=served.url))
+
+        assert ran.sha256 == hashlib.sha256(store.get(BUCKET, f"{program}/out.bin").body).hexdigest()
+        assert {name for name, _ in compatible.answered} == {key["id"]}
+
+    def test_they_are_led_to_oracles_endpoint(self, oracle: Oracle, home: Path):
+        """Which is the tenancy's own."""
+        found = succeeded(oracle.broker(home, "exec", "--use", "s3", "--", "sh", "-c", "echo $AWS_ENDPOINT_URL_S3"))
+
+        assert found == f"https://acme.compat.objectstorage.{REGION}.oraclecloud.com\n"
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it."""
+    ends = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
