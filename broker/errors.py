@@ -42,6 +42,13 @@ class BrokerError(Exception):
         self.retry_after = retry_after
 
 
+def public_advice(error: BrokerError) -> str:
+    """What anybody may read who is refused: where a secret lies that the daemon reads is for operators alone."""
+    if not error.code.startswith("Reference"):  # as `sources/references` names its refusals
+        return error.advice
+    return "a secret that this credential is made of cannot be read; `credbroker status` tells an operator which"
+
+
 class ConfigError(BrokerError):
     """Every mistake found in the configuration, at once."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from broker import errors
-from broker.errors import BrokerError, ConfigError, MintError, Mistake, Refused
+from broker.errors import BrokerError, ConfigError, IdentityMissing, MintError, Mistake, Refused, public_advice
 
 ROW = re.compile(r"^[│├└─ ]*(\w+) +(\d+|-|\d+\.\.\d+)? +(\d) +(yes|no)", re.MULTILINE)
 
@@ -42,6 +42,15 @@ class TestTree:
 
         assert (str(plain), plain.advice, plain.code, plain.retry_after) == ("do this", "do this", "MintError", None)
         assert (coded.code, coded.retry_after) == ("AccessDenied", 7.0)
+
+
+class TestPublicAdvice:
+    def test_it_hides_where_a_secret_lies_and_nothing_else(self):
+        """A worker's programs print it."""
+        lost = IdentityMissing("the file /secret/place is empty", code="ReferenceEmpty")
+
+        assert "/secret" not in public_advice(lost)
+        assert public_advice(MintError("do this")) == "do this"
 
 
 class TestRefused:

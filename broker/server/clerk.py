@@ -13,7 +13,7 @@ from broker.callers.accounts import Account
 from broker.config.shape import CallerEntry
 from broker.desk import Desk
 from broker.dialects import environment
-from broker.errors import IdentityMissing, Refused
+from broker.errors import IdentityMissing, Refused, public_advice
 from broker.keeper import Keeper
 from broker.metrics import Metrics
 from broker.model import Caller, CallerFacts, Lease, Want
@@ -76,12 +76,12 @@ class Clerk:
             admin=facts.admin,
             attestation=facts.attestation,
             ready=not self.missing(),
-            leases=tuple(self.row(keeper) for keeper in self._of(seen)),
+            leases=tuple(self.row(keeper, account) for keeper in self._of(seen)),
             callers=tuple(
                 api.CallerRow(name=name, grants=entry.grants, tokens=issuer.count(name)) for name, entry in seen.items()
             ),
             minters=facts.minters(),
-            state=facts.state(),
+            state=facts.state() if self.rights.is_operator(account) else facts.state().partition(":")[0],
         )
 
     def who(self, account: Account) -> api.Who:
@@ -100,9 +100,12 @@ class Clerk:
         """What a caller may have, in order."""
         return tuple(status.granted(self.desk.keepers_of(caller), self.clock.now()))
 
-    def row(self, keeper: Keeper) -> api.LeaseRow:
-        """One lease's row."""
-        return status.lease_row(keeper, self.clock.now())
+    def row(self, keeper: Keeper, account: Account) -> api.LeaseRow:
+        """One lease's row, as the account may see it."""
+        row = status.lease_row(keeper, self.clock.now())
+        if keeper.error is None or self.rights.is_operator(account):
+            return row
+        return msgspec.structs.replace(row, advice=public_advice(keeper.error))
 
     def is_minter(self, session: int | None) -> bool:
         """Whether that is the session of one of our own minters: what a credential_process of theirs is in, too."""

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from broker import control_api as api
 from broker.callers.accounts import Account
-from broker.errors import BrokerError, ConfigError, NotReady, Refused
+from broker.errors import BrokerError, ConfigError, NotReady, Refused, public_advice
 from broker.model import Want
 from broker.secret import Secret
 from broker.server.clerk import Clerk
@@ -139,7 +139,7 @@ class Control:
         for flight in flights:
             if flight.error is not None:
                 raise flight.error
-        return _json(tuple(self._clerk.row(flight.keeper) for flight in flights))
+        return _json(tuple(self._clerk.row(flight.keeper, account) for flight in flights))
 
     async def _lease(self, request: web.Request) -> web.Response:
         """The lease that the asking user is granted under this name, as `/env/NAME` would give it."""
@@ -217,7 +217,8 @@ async def _problems(request: web.Request, handler: _Handler) -> web.StreamRespon
         places = tuple((mistake.place, mistake.text) for mistake in error.mistakes)
         return _problem(422, api.Problem(code=error.code, message=error.advice, exit_status=2, mistakes=places))
     except BrokerError as error:
-        return _problem(error.status, api.Problem(code=error.code, message=error.advice, exit_status=error.exit_status))
+        message = public_advice(error)
+        return _problem(error.status, api.Problem(code=error.code, message=message, exit_status=error.exit_status))
     except web.HTTPException as error:
         return _problem(error.status, api.Problem(code="BadRequest", message=error.reason))
 

@@ -8,7 +8,7 @@ import pytest
 from broker import __version__
 from broker import control_api as api
 from broker.config.shape import CallerEntry
-from broker.errors import Unreachable
+from broker.errors import IdentityMissing, Unreachable
 from broker.model import Facts, Want
 from tests.made import TRAIN
 from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, an_office_plan, in_office
@@ -36,6 +36,22 @@ class TestStatus:
 
         assert (said.version, said.pid, said.generation) == (__version__, os.getpid(), "1" * 64)
         assert (said.listen, said.admin, said.attestation) == (("127.0.0.1:9911",), "127.0.0.1:9912", "on")
+
+    def test_where_a_secret_lies_is_told_to_operators_alone(self):
+        """Nor where the key of sealed leases does; that they are kept is anybody's to know."""
+
+        async def main(office: Office) -> list[tuple[str | None, str]]:
+            office.facts.state = lambda: "on: under the key of /secret/key"
+            office.work.upstream.trouble = IdentityMissing("/secret/place is empty", code="ReferenceEmpty")
+            await office.mint("data")
+            said = (status(office, uid) for uid in (DAVE, BOB))
+            return [(row.advice, one.state) for one in said for row in one.leases if row.credential == "data"]
+
+        operators, others = in_office(main)
+
+        assert operators == ("/secret/place is empty", "on: under the key of /secret/key")
+        assert "/secret" not in str(others)
+        assert (others[1], "tells an operator which" in (others[0] or "")) == ("on", True)
 
     @pytest.mark.parametrize(
         ("uid", "callers", "leases"),

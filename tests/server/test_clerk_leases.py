@@ -93,7 +93,7 @@ class TestRefresh:
             office.clock.pass_time(10.0)
             flights = office.clerk.refresh(ACCOUNTS[uid], "train", None)
             outcome = await landed(*flights)
-            return outcome, office.clerk.row(flights[0].keeper).serial, office.work.upstream.asked
+            return outcome, office.clerk.row(flights[0].keeper, ACCOUNTS[ALICE]).serial, office.work.upstream.asked
 
         assert in_office(main) == ([None], 2, ["train", "train"])
 
