@@ -18,9 +18,10 @@ from broker.errors import Denied, Malformed, Unreachable
 from broker.secret import Secret
 from broker.sources.google_errors import Refusal, transient, word_in
 from broker.sources.http_fields import http_date, patience
+from broker.sources.web import as_it_is, bounded
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response, Session
+    from requests import Response, Session
 
 TIMEOUT = 10.0  # seconds, to connect and between any two pieces of an answer; the minter's deadline bounds the whole
 LONGEST_ANSWER = 1 << 16  # bytes; a token has 2,000 at most, Google says
@@ -58,11 +59,11 @@ class Ear:
     def on(self, session: "Session") -> None:
         """Begin to listen."""
         session.hooks["response"].append(self._hear)
-        session.auth = _as_it_is  # else a line in ~/.netrc would replace the Authorization that google-auth wrote
+        session.auth = as_it_is  # else a line in ~/.netrc would replace the Authorization that google-auth wrote
 
     def _hear(self, response: "Response", **_: object) -> None:
         host = urllib.parse.urlsplit(response.url).hostname or "upstream"
-        text = _bounded(response, host)
+        text = bounded(response, host, LONGEST_ANSWER)
         arrived, date = clock.wall(), http_date(response.headers.get("date", ""))
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             word = word_in(text)
@@ -166,19 +167,3 @@ def is_near(host: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_link_local or host == "fd00:ec2::254"
-
-
-def _as_it_is(request: "PreparedRequest") -> "PreparedRequest":
-    return request
-
-
-def _bounded(response: "Response", host: str) -> str:
-    """The body, which requests would otherwise read whatever its size."""
-    body = b""
-    for piece in response.iter_content(1 << 13):
-        body += piece
-        if len(body) > LONGEST_ANSWER:
-            response.close()
-            raise Malformed(f"{host} answers at great length", code="UnusableAnswer")
-    response._content = body  # noqa: SLF001 - where requests itself keeps what it has read
-    return body.decode("utf-8", "replace")

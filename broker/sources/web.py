@@ -64,11 +64,11 @@ class Ear:
     def on(self, session: "Session") -> None:
         """Begin to listen."""
         session.hooks["response"].append(self._hear)
-        session.auth = _as_it_is  # else a line in ~/.netrc would replace what was written
+        session.auth = as_it_is  # else a line in ~/.netrc would replace what was written
 
     def _hear(self, response: "Response", **_: object) -> None:
         host = urllib.parse.urlsplit(response.url).hostname or "upstream"
-        text, arrived = _bounded(response, host), clock.wall()
+        text, arrived = bounded(response, host), clock.wall()
         fields = {name.lower(): value for name, value in response.headers.items()}
         heard = Heard(
             host=host,
@@ -123,16 +123,17 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _as_it_is(request: "PreparedRequest") -> "PreparedRequest":
+def as_it_is(request: "PreparedRequest") -> "PreparedRequest":
+    """A session's `auth` that adds nothing: without one, requests looks into ~/.netrc."""
     return request
 
 
-def _bounded(response: "Response", host: str) -> str:
+def bounded(response: "Response", host: str, most: int = LONGEST_ANSWER) -> str:
     """The body, which requests would otherwise read whatever its size."""
     body = b""
     for piece in response.iter_content(1 << 13):
         body += piece
-        if len(body) > LONGEST_ANSWER:
+        if len(body) > most:
             response.close()
             raise Malformed(f"{host} answers at great length", code="UnusableAnswer")
     response._content = body  # noqa: SLF001 - where requests itself keeps what it has read
