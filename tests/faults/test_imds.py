@@ -195,7 +195,7 @@ class TestFault27:
             statuses.append(broker.get(ROLES, token).status)
 
         assert (statuses[0], statuses[-1]) == (200, 401)
-        assert time.monotonic() - began >= 1.0
+        assert time.monotonic() - began >= 0.99  # the token has milliseconds
 
     @pytest.mark.root
     def test_27_another_uid_s_is_401(self, broker: Broker):
