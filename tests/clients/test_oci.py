@@ -1,4 +1,4 @@
-"""Oracle's SDK and ocifs, unchanged, at a strict fake of Oracle's cloud that verifies each signature."""
+"""Oracle's SDK, ocifs and MosaicML Streaming, unchanged, at a strict fake that verifies each signature."""
 
 import hashlib
 import os
@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, Seen, bare, clients_python, free_address, seen, succeeded
+from tests.fakes import certificates
 from tests.fakes.google.registry import key_of
 from tests.fakes.objects import Buckets
 from tests.fakes.oci import BROKER, BUCKET, CLIENT_ID, CLIENT_SECRET, JOBS, REGION, TENANCY, FakeOci
 from tests.fakes.oci_signature import fingerprint
 from tests.fakes.s3 import FakeS3
+from tests.fakes.serving import Served
 from tests.fakes.sigv4 import KeyRecord
 from tests.sources.oci_world import pem
 
@@ -67,11 +69,12 @@ grants = ["oracle", "jobs", "s3"]
 
 
 class Oracle:
-    """The fake, and a daemon that mints there."""
+    """The fake, with TLS at `regional` too, and a daemon that mints there."""
 
-    def __init__(self, fake: FakeOci, url: str, folder: Path) -> None:
+    def __init__(self, fake: FakeOci, url: str, regional: str, folder: Path) -> None:
         self.fake = fake
         self.url = url
+        self.regional = regional
         self.folder = folder
 
     def put(self, folder: str) -> str:
@@ -93,7 +96,8 @@ class Oracle:
 
     def broker(self, home: Path, *arguments: str) -> "subprocess.Popen[str]":
         """A command of ours."""
-        variables = bare(home, CREDBROKER_SOCKET=str(self.folder / "broker.sock"))
+        found = {"CREDBROKER_SOCKET": str(self.folder / "broker.sock")}
+        variables = bare(home, REQUESTS_CA_BUNDLE=str(self.folder / "localhost.pem"), **found)
         return subprocess.Popen(
             [*CREDBROKER, *arguments], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -105,7 +109,8 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
     folder = tmp_path_factory.mktemp("oracle")
     folder.chmod(0o700)
     fake = FakeOci(LIFETIME)
-    with fake.serve() as served:
+    made = certificates.write(folder, also=[f"objectstorage.{REGION}.oraclecloud.com"])
+    with fake.serve() as served, Served(fake.answer, tls=made.context()) as regional:
         secret = {"app.secret": CLIENT_SECRET, "subject": fake.subject(), "broker.pem": pem(BROKER)}
         for name, text in secret.items():
             (folder / name).touch(0o600)
@@ -117,7 +122,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
         config.write_text(_CONFIG.format(admin=admin, folder=folder, **facts))
         config.chmod(0o600)
         with Daemon(config, admin, bare(folder)):
-            yield Oracle(fake, served.url, folder)
+            yield Oracle(fake, served.url, regional.url, folder)
 
 
 class TestSession:
@@ -167,6 +172,32 @@ class TestApiKey:
 
         assert seen(oracle.start(home, program, use="jobs")).sha256 == there == oracle.sha256(program)
         assert set(oracle.fake.signers) == {oracle.fake.keys[JOBS, "apiKeys"][0]["keyId"]}
+
+    def test_streaming_downloads_and_uploads_at_the_region_s_host(self, oracle: Oracle, home: Path):
+        """By its own classes, which find the config file and can be told no other host."""
+        there = oracle.put("streaming_oci")
+        oracle.fake.signers.clear()
+        oracle.fake.refused.clear()
+        ran = seen(oracle.start(home, "streaming_oci", use="jobs", endpoint=oracle.regional))
+
+        (key,) = oracle.fake.keys[JOBS, "apiKeys"]
+        assert ran.sha256 == there == oracle.sha256("streaming_oci")
+        assert (set(oracle.fake.signers), oracle.fake.refused) == ({key["keyId"]}, [])
+        assert ran.identities == [key["fingerprint"]]
+
+    def test_streaming_is_refused_once_its_key_is_deleted(self, oracle: Oracle, home: Path):
+        """Else the test above would show nothing."""
+        oracle.put("streaming_oci")
+        (key,) = keys = oracle.fake.keys[JOBS, "apiKeys"]
+        keys.clear()
+        try:
+            with oracle.start(home, "streaming_oci", use="jobs", endpoint=oracle.regional) as process:
+                _, err = process.communicate(timeout=PATIENCE)
+        finally:
+            keys.append(key)
+
+        assert "NotAuthenticated" in err
+        assert process.returncode == 1
 
     def test_a_config_of_his_own_is_told_and_hidden_by_a_private_home(self, oracle: Oracle, home: Path):
         """The SDK looks there first, whatever the variable says."""

@@ -9,15 +9,18 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import boto3
 import pytest
 
 from tests.clients.stage import CREDBROKER, PROGRAMS, Cloud, Daemon, Stage, bare, clients_python, free_address, seen
 from tests.fakes import certificates
+from tests.fakes.gcs_hmac import ACCOUNT, FakeGcsHmac
 from tests.fakes.gcs_interop import HOST, FakeInterop
+from tests.fakes.google import FakeGoogle
+from tests.fakes.google.__main__ import introduction
 from tests.fakes.objects import Buckets
-from tests.fakes.sigv4 import KeyRecord
 
 pytestmark = pytest.mark.clients
 
@@ -54,17 +57,41 @@ admin = "{admin}"
 socket = "{folder}/broker.sock"
 runtime_dir = "{folder}/run"
 
-[credentials.hmac]
-source = "private-env"
-secrets = {{ GCS_KEY = {{ file = "hmac.id" }}, GCS_SECRET = {{ file = "hmac.key" }} }}
-env = {{ AWS_REQUEST_CHECKSUM_CALCULATION = "when_required", AWS_RESPONSE_CHECKSUM_VALIDATION = "when_required" }}
-
+{credential}
 [callers.trainer]
 uid = {uid}
 allow_root = true
 grants = ["hmac"]
 """
-HMAC = KeyRecord(access_key_id="GOOG1STREAMING", secret="hmac+secret")
+_HMAC_KEYS = {
+    "private-env": """
+[credentials.hmac]
+source = "private-env"
+secrets = {{ GCS_KEY = {{ file = "hmac.id" }}, GCS_SECRET = {{ file = "hmac.key" }} }}
+env = {{ AWS_REQUEST_CHECKSUM_CALCULATION = "when_required", AWS_RESPONSE_CHECKSUM_VALIDATION = "when_required" }}
+""",
+    "gcs-hmac": """
+[credentials.admin]
+source = "gcp-adc"
+file = "{key_file}"
+
+[credentials.hmac]
+source = "gcs-hmac"
+from = "admin"
+service_account = "{account}"
+dedicated = true
+endpoint_url = "{url}"
+""",
+}
+
+
+class Google(NamedTuple):
+    """Cloud Storage, who makes its keys, and the environment of who asks the broker for one."""
+
+    store: FakeInterop
+    project: FakeGcsHmac
+    made: list[str]  # what the broker does at the project: nothing, if it was given a key
+    where: dict[str, str]
 
 
 def copying(store: str, *arguments: str) -> list[str]:
@@ -148,46 +175,60 @@ class TestAnExpiredSignature:
         assert refused["AccessDenied"] == 1  # what S3 says to who shows no signature
 
 
-@pytest.fixture
-def hmac(tmp_path: Path) -> Iterator[tuple[FakeInterop, Buckets, dict[str, str]]]:
-    """Cloud Storage, an active key of it that the broker dispenses, and the environment of who asks."""
+@pytest.fixture(params=_HMAC_KEYS)
+def hmac(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Google]:
+    """A key that the broker was given, or one that it makes."""
     tmp_path.chmod(0o700)
-    for name, text in (("id", HMAC.access_key_id), ("key", HMAC.secret)):
-        (tmp_path / f"hmac.{name}").touch(0o600)
-        (tmp_path / f"hmac.{name}").write_text(text)
-    admin, config, buckets = free_address(), tmp_path / "config.toml", Buckets("data")
-    config.write_text(_HMAC_CONFIG.format(admin=admin, folder=tmp_path, uid=os.getuid()))
-    config.chmod(0o600)
+    admin, config = free_address(), tmp_path / "config.toml"
     made = certificates.write(tmp_path, also=[HOST, f"*.{HOST}"])
-    with FakeInterop(buckets, made.context()) as fake, Daemon(config, admin, bare(tmp_path)):
-        fake.keys[HMAC.access_key_id] = HMAC
+    with contextlib.ExitStack() as stack:
+        google = stack.enter_context(FakeGoogle())
+        project = FakeGcsHmac(google.registry, Buckets("data"))
+        if request.param == "private-env":
+            planted(project, tmp_path)
+        facts = {"account": ACCOUNT, "url": stack.enter_context(project.serve()).url}
+        facts["key_file"] = introduction(google, tmp_path)["key_file"]
+        credential = _HMAC_KEYS[request.param].format(**facts)
+        config.write_text(_HMAC_CONFIG.format(admin=admin, folder=tmp_path, uid=os.getuid(), credential=credential))
+        config.chmod(0o600)
+        store = stack.enter_context(FakeInterop(project.buckets, made.context(), project.record))
+        stack.enter_context(Daemon(config, admin, bare(tmp_path)))
         socket = str(tmp_path / "broker.sock")
-        yield fake, buckets, {"CREDBROKER_SOCKET": socket, "REQUESTS_CA_BUNDLE": str(made.certificate)}
+        where = {"CREDBROKER_SOCKET": socket, "REQUESTS_CA_BUNDLE": str(made.certificate)}
+        yield Google(store, project, ["create"] if request.param == "gcs-hmac" else [], where)
+
+
+def planted(project: FakeGcsHmac, folder: Path) -> None:
+    """An active key, in two files."""
+    key = project.plant(0)
+    for name, text in (("id", key.id), ("key", key.secret)):
+        (folder / f"hmac.{name}").touch(0o600)
+        (folder / f"hmac.{name}").write_text(text)
 
 
 class TestHmacKeys:
-    def test_it_speaks_s3_to_google(self, hmac: tuple[FakeInterop, Buckets, dict[str, str]], home: Path):
+    def test_it_speaks_s3_to_google(self, hmac: Google, home: Path):
         """And uploads as Google takes it, where the credential says how checksums are to be made."""
-        fake, buckets, where = hmac
-        body = os.urandom(100_000)
+        body, buckets = os.urandom(100_000), hmac.project.buckets
         buckets.put("data", "hmac/in.bin", body)
-        command = [*CREDBROKER, "exec", "--", *copying("hmac_gcs", fake.url, "data", "hmac")]
+        command = [*CREDBROKER, "exec", "--", *copying("hmac_gcs", hmac.store.url, "data", "hmac")]
 
-        ran = subprocess.run(command, env=bare(home, **where), capture_output=True, timeout=60, check=False)
+        ran = subprocess.run(command, env=bare(home, **hmac.where), capture_output=True, timeout=60, check=False)
 
         assert ran.returncode == 0, ran.stderr
         assert buckets.get("data", "hmac/out.bin").body == body
-        assert fake.refused == {}
+        assert hmac.store.refused == {}
+        assert set(hmac.store.answered) == set(hmac.project.keys)
+        assert hmac.project.done == hmac.made
 
-    def test_without_that_google_refuses_uploads(self, hmac: tuple[FakeInterop, Buckets, dict[str, str]], home: Path):
+    def test_without_that_google_refuses_uploads(self, hmac: Google, home: Path):
         """As a wrong signature: boto3 puts a checksum behind the body."""
-        fake, buckets, where = hmac
-        buckets.put("data", "hmac/in.bin", b"body")
-        program = ["env", "-u", "AWS_REQUEST_CHECKSUM_CALCULATION", *copying("hmac_gcs", fake.url, "data", "hmac")]
+        hmac.project.buckets.put("data", "hmac/in.bin", b"body")
+        program = ["env", "-u", "AWS_REQUEST_CHECKSUM_CALCULATION"]
+        program += copying("hmac_gcs", hmac.store.url, "data", "hmac")
+        command = [*CREDBROKER, "exec", "--", *program]
 
-        ran = subprocess.run(
-            [*CREDBROKER, "exec", "--", *program], env=bare(home, **where), capture_output=True, timeout=60, check=False
-        )
+        ran = subprocess.run(command, env=bare(home, **hmac.where), capture_output=True, timeout=60, check=False)
 
         assert ran.returncode == 1
         assert b"SignatureDoesNotMatch" in ran.stderr

@@ -58,7 +58,7 @@ class FakeGcsHmac:
         self.done: list[str] = []
         self.buckets = buckets
         self._registry, self._clock = registry, clock
-        self.store = FakeS3(self._record, buckets, region="auto", clock=clock)
+        self.store = FakeS3(self.record, buckets, region="auto", clock=clock)
 
     def serve(self, port: int = 0) -> Served:
         """Over HTTP, from now until it is stopped."""
@@ -75,6 +75,11 @@ class FakeGcsHmac:
         )
         self.keys[key.id] = key
         return key
+
+    def record(self, id_: str) -> KeyRecord | None:
+        """An active key, as a store verifies signatures by it."""
+        key = self.keys.get(id_)
+        return KeyRecord(access_key_id=key.id, secret=key.secret) if key and key.state == "ACTIVE" else None
 
     def answer(self, call: Call) -> Answer:
         """Either API."""
@@ -121,10 +126,6 @@ class FakeGcsHmac:
         del self.keys[id_]
         self.done.append("delete")
         return Answer(204)
-
-    def _record(self, id_: str) -> KeyRecord | None:
-        key = self.keys.get(id_)
-        return KeyRecord(access_key_id=key.id, secret=key.secret) if key and key.state == "ACTIVE" else None
 
 
 def _error(status: int) -> Answer:

@@ -7,6 +7,7 @@ body, which botocore makes by default since 1.36 (https://github.com/boto/boto3/
 import ssl
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Self
 
 import msgspec
@@ -21,10 +22,16 @@ HOST = "storage.googleapis.com"
 
 
 class FakeInterop:
-    """The store; `keys` are those that are active, by id."""
+    """The store; `keys` are those that are active, by id, unless `find` knows them."""
 
-    def __init__(self, buckets: Buckets, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        buckets: Buckets,
+        tls: ssl.SSLContext | None = None,
+        find: Callable[[str], KeyRecord | None] | None = None,
+    ) -> None:
         self.keys: dict[str, KeyRecord] = {}
+        self._find = find or self.keys.get
         self.answered: Counter[str] = Counter()  # by key id
         self.refused: Counter[str] = Counter()  # by code
         self._xml = XmlApi(buckets, "EU", _body)
@@ -41,7 +48,7 @@ class FakeInterop:
         """Who signed it, and then what it asks for."""
         where = (call.method, call.path, call.raw_query, call.fields, call.body)
         try:
-            record = verify(*where, self.keys.get, "s3", time.time(), region="auto")
+            record = verify(*where, self._find, "s3", time.time(), region="auto")
             answer = self._xml.answer(_by_path(call))
         except (SignatureRefused, Refused, s3_body.BadBody) as refused:
             self.refused[refused.code] += 1

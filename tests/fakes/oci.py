@@ -200,7 +200,13 @@ class FakeOci:
         self.signers.append(by)
         if call.path.rstrip("/") == "/n":
             return 200, NAMESPACE
-        folder = f"/n/{NAMESPACE}/b/{BUCKET}/o/"
+        bucket = f"/n/{NAMESPACE}/b/{BUCKET}"
+        folder = f"{bucket}/o/"
+        if (call.method, call.path) == ("HEAD", bucket):
+            return 200, b""
+        if (call.method, f"{call.path}/") == ("GET", folder):
+            found = sorted(name for name in self.objects if name.startswith(call.query.get("prefix", "")))
+            return 200, {"objects": [{"name": name} for name in found], "prefixes": []}
         if not call.path.startswith(folder):
             raise Refused(404, "BucketNotFound")
         name = unquote(call.path.removeprefix(folder))

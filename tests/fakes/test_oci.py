@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from oci.signer import Signer
 
 from tests.fakes.google.registry import key_of
-from tests.fakes.oci import BROKER, JOBS, NAMESPACE, STRANGER, TENANCY, FakeOci
+from tests.fakes.oci import BROKER, BUCKET, JOBS, NAMESPACE, STRANGER, TENANCY, FakeOci
 from tests.fakes.oci_signature import fingerprint
 
 
@@ -114,6 +114,23 @@ class TestIdentity:
         requests.delete(f"{url}/20160918/users/{JOBS}/apiKeys/{name}", auth=signed(), timeout=5)
 
         assert (before.status_code, requests.get(f"{url}/n/", auth=signed(JOBS), timeout=5).status_code) == (200, 401)
+
+
+class TestStorage:
+    def test_a_bucket_is_there_and_another_is_not(self, url: str):
+        """As uploaders ask before they begin; nobody is told without a signature."""
+        where = [(BUCKET, signed()), ("other", signed()), (BUCKET, None)]
+        asked = [requests.head(f"{url}/n/{NAMESPACE}/b/{name}", auth=by, timeout=5) for name, by in where]
+
+        assert [one.status_code for one in asked] == [200, 404, 401]
+
+    def test_objects_are_listed_by_prefix(self, fake: FakeOci, url: str):
+        """In the order of their names."""
+        fake.objects |= {"mine/b": b"", "mine/a": b"", "theirs/a": b""}
+        where = f"{url}/n/{NAMESPACE}/b/{BUCKET}/o"
+        listed = requests.get(where, params={"prefix": "mine/"}, auth=signed(), timeout=5).json()
+
+        assert listed["objects"] == [{"name": "mine/a"}, {"name": "mine/b"}]
 
 
 class TestSubjects:
