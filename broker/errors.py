@@ -42,11 +42,12 @@ class BrokerError(Exception):
         self.retry_after = retry_after
 
 
-def public_advice(error: BrokerError) -> str:
-    """What anybody may read who is refused: where a secret lies that the daemon reads is for operators alone."""
+def in_public(error: BrokerError) -> BrokerError:
+    """The same for who is no operator: where a secret lies that the daemon reads is not his to know."""
     if not error.code.startswith("Reference"):  # as `sources/references` names its refusals
-        return error.advice
-    return "a secret that this credential is made of cannot be read; `credbroker status` tells an operator which"
+        return error
+    advice = "a secret that this credential is made of cannot be read; `credbroker status` tells an operator which"
+    return type(error)(advice, code=error.code, retry_after=error.retry_after)
 
 
 class ConfigError(BrokerError):

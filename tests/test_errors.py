@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from broker import errors
-from broker.errors import BrokerError, ConfigError, IdentityMissing, MintError, Mistake, Refused, public_advice
+from broker.errors import BrokerError, ConfigError, IdentityMissing, MintError, Mistake, Refused, in_public
 
 ROW = re.compile(r"^[│├└─ ]*(\w+) +(\d+|-|\d+\.\.\d+)? +(\d) +(yes|no)", re.MULTILINE)
 
@@ -44,13 +44,15 @@ class TestTree:
         assert (coded.code, coded.retry_after) == ("AccessDenied", 7.0)
 
 
-class TestPublicAdvice:
+class TestInPublic:
     def test_it_hides_where_a_secret_lies_and_nothing_else(self):
         """A worker's programs print it."""
-        lost = IdentityMissing("the file /secret/place is empty", code="ReferenceEmpty")
+        plain, lost = MintError("do this"), IdentityMissing("the file /secret/place is empty", code="ReferenceEmpty")
+        told = in_public(lost)
 
-        assert "/secret" not in public_advice(lost)
-        assert public_advice(MintError("do this")) == "do this"
+        assert (type(told), told.code, told.status) == (IdentityMissing, lost.code, lost.status)
+        assert "/secret" not in told.advice
+        assert in_public(plain) is plain
 
 
 class TestRefused:

@@ -2,7 +2,7 @@
 
 import math
 
-from broker.errors import BrokerError, public_advice
+from broker.errors import BrokerError
 from broker.wire import Reply, json_body
 
 _HINT = "send a worker token in the Authorization field; `credbroker env` prints where a worker has its own"
@@ -11,9 +11,7 @@ _PATIENCE = frozenset({429, 503})
 
 def message(error: BrokerError, request_id: str, hint: str) -> str:
     """What a person reads; `hint` tells who is not identified (401) what to set. The id finds the audit line."""
-    advice = public_advice(error)
-    if error.status == 401:  # noqa: PLR2004 - a status
-        advice = f"{advice}; {hint}"
+    advice = f"{error.advice}; {hint}" if error.status == 401 else error.advice  # noqa: PLR2004 - a status
     return f"{advice} (request {request_id})"
 
 

@@ -13,7 +13,7 @@ from broker.callers.accounts import Account
 from broker.config.shape import CallerEntry
 from broker.desk import Desk
 from broker.dialects import environment
-from broker.errors import IdentityMissing, Refused, public_advice
+from broker.errors import IdentityMissing, Refused, in_public
 from broker.keeper import Keeper
 from broker.metrics import Metrics
 from broker.model import Caller, CallerFacts, Lease, Want
@@ -105,7 +105,7 @@ class Clerk:
         row = status.lease_row(keeper, self.clock.now())
         if keeper.error is None or self.rights.is_operator(account):
             return row
-        return msgspec.structs.replace(row, advice=public_advice(keeper.error))
+        return msgspec.structs.replace(row, advice=in_public(keeper.error).advice)
 
     def is_minter(self, session: int | None) -> bool:
         """Whether that is the session of one of our own minters: what a credential_process of theirs is in, too."""

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from broker import control_api as api
 from broker.callers.accounts import Account
-from broker.errors import BrokerError, ConfigError, NotReady, Refused, public_advice
+from broker.errors import BrokerError, ConfigError, NotReady, Refused, in_public
 from broker.model import Want
 from broker.secret import Secret
 from broker.server.clerk import Clerk
@@ -80,7 +80,13 @@ class Control:
             return await handler(request)
         except BrokerError as error:
             self._inquiry.refused(error, _peer(request), request.match_info.get("name"))
-            raise
+            raise await self._told(error, request) from None
+
+    async def _told(self, error: BrokerError, request: web.Request) -> BrokerError:
+        public = in_public(error)
+        if public is error or self._clerk.rights.is_operator(await self._asking(request)):
+            return error
+        return public
 
     async def _asking(self, request: web.Request) -> Account:
         uid = _peer(request)
@@ -217,8 +223,7 @@ async def _problems(request: web.Request, handler: _Handler) -> web.StreamRespon
         places = tuple((mistake.place, mistake.text) for mistake in error.mistakes)
         return _problem(422, api.Problem(code=error.code, message=error.advice, exit_status=2, mistakes=places))
     except BrokerError as error:
-        message = public_advice(error)
-        return _problem(error.status, api.Problem(code=error.code, message=message, exit_status=error.exit_status))
+        return _problem(error.status, api.Problem(code=error.code, message=error.advice, exit_status=error.exit_status))
     except web.HTTPException as error:
         return _problem(error.status, api.Problem(code="BadRequest", message=error.reason))
 

@@ -3,6 +3,7 @@
 Where something must be waited for (a mint, a name service) it gives the thing to wait for, and is simply asked again.
 """
 
+import os
 import secrets
 from typing import Any
 
@@ -16,7 +17,7 @@ from broker.config.shape import Limits
 from broker.desk import Desk
 from broker.dialects import DIALECTS, Dialect, Wish, imds
 from broker.dialects import token as nameless
-from broker.errors import BrokerError, NotReady, Refused
+from broker.errors import BrokerError, NotReady, Refused, in_public
 from broker.metrics import Metrics
 from broker.model import Caller, Kind, Lease, Want
 from broker.origin import refuse_forwarded
@@ -91,6 +92,7 @@ class Reception:
             reviews=reviews,
             behind=self._swapper.behind,
         )
+        self._own_uid = os.geteuid()  # of a broker for one command its user's: who reads what it reads
         self._limiter = Limiter(limits, note, clock)
         self._with_imds = imds_tokens is not None
         self._reviews = reviews
@@ -149,6 +151,8 @@ class Reception:
     ) -> Reply:
         """The refusal in the dialect's own shape; its request id stands in the audit line too."""
         request_id = secrets.token_hex(8)
+        if link.uid != self._own_uid:
+            error = in_public(error)
         if error.status < UNAVAILABLE:
             sender = Sender(uid=link.uid, peer=link.pod_peer, dialect=dialect.NAME if dialect else None)
             self._note(denied(error, request_id, sender, caller, credential))

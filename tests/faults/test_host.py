@@ -20,7 +20,8 @@ CROWD = 1000
 
 
 class TestFault36:
-    @pytest.mark.parametrize("uid", [pytest.param(NOBODY, marks=pytest.mark.root), os.getuid()])
+    @pytest.mark.root
+    @pytest.mark.parametrize("uid", [NOBODY, os.getuid()])
     def test_36_a_thousand_connections_at_64_descriptors(self, own: Broker, uid: int):
         """Newcomers are closed, refresh goes on, others are served; when they leave, so is everybody."""
         own.command = ["prlimit", f"--nofile={FEW}:{FEW}", *own.command]

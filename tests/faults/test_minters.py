@@ -18,7 +18,7 @@ from tests.faults.stage import Broker
 from tests.minter import toys
 from tests.minter.pools import alive
 
-DEADLINE = 2.0
+DEADLINE = 5.0
 BAD = ("hang", "hang_with_child", "die", "leave", "be_huge", "flood", "grow", "swell", "deny", "break")
 NONSENSE = {"nonsense": "00000001c1", "half": "0000", "too_long": "ffffffff"}
 CALLERS = """
