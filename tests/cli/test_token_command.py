@@ -51,12 +51,12 @@ class TestIssue:
 
     def test_a_file_that_cannot_be_written_leaves_no_token(self, stage: Newcomer, tmp_path: Path):
         """Nobody has it."""
-        before = listed(stage)
+        before = {row["id"] for row in listed(stage)}  # some of them end meanwhile
         (tmp_path / "token").symlink_to("elsewhere")
         ran = stage.run("token", "issue", "--caller", "batch", "--output", str(tmp_path / "token"))
 
         assert (ran.status, "symbolic link" in ran.err) == (1, True)
-        assert listed(stage) == before
+        assert {row["id"] for row in listed(stage)} <= before
 
     @pytest.mark.parametrize("user", [str(os.getuid()), pwd.getpwuid(os.getuid()).pw_name])
     def test_it_can_be_bound_to_a_user(self, stage: Newcomer, user: str):
