@@ -1,6 +1,7 @@
 """Starts of a daemon one after the other in one folder, for what is kept from one to the next."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,12 +88,15 @@ class Start:
         return asyncio.run(main())
 
     def live_shortly(self) -> None:
-        """Start, and end."""
+        """Start, and end as a process does: what its thread still had to do is done, and its lock is free."""
 
         async def nothing() -> None:
             pass
 
         self.live(nothing)
+        for thread in threading.enumerate():
+            if thread.name == "hand":
+                thread.join(5.0)
 
 
 async def until(done: Callable[[], bool]) -> None:
