@@ -42,14 +42,6 @@ class BrokerError(Exception):
         self.retry_after = retry_after
 
 
-def in_public(error: BrokerError) -> BrokerError:
-    """The same for who is no operator: where a secret lies that the daemon reads is not his to know."""
-    if not error.code.startswith("Reference"):  # as `sources/references` names its refusals
-        return error
-    advice = "a secret that this credential is made of cannot be read; `credbroker status` tells an operator which"
-    return type(error)(advice, code=error.code, retry_after=error.retry_after)
-
-
 class ConfigError(BrokerError):
     """Every mistake found in the configuration, at once."""
 
@@ -128,3 +120,11 @@ def again_in(seconds: float, error: BrokerError) -> BrokerError:
     if not error.transient:
         return error
     return NotReady(error.advice, code=error.code, retry_after=max(seconds, 1.0))
+
+
+def in_public(error: BrokerError) -> BrokerError:
+    """The same for who is no operator: what the daemon's identity and secrets are, and where, is not his to know."""
+    if not isinstance(error, IdentityMissing) or error.code == "MfaRequired":  # which says what he can do about it
+        return error
+    advice = "the identity or a secret that this is minted from is missing; `credbroker status` tells an operator which"
+    return IdentityMissing(advice, code=error.code, retry_after=error.retry_after)

@@ -112,7 +112,7 @@ def _judged(question: Question, caller: Caller) -> tuple[str, str, str | None]:
     if isinstance(decision, policy.Allowed):
         return _shared(question, decision.rendered)
     if decision.reason == "unrenderable":
-        return decision.reason, *_unrenderable(question, caller.matches[0])
+        return decision.reason, *_unrenderable(question, caller)
     if question.whole and name not in book.credentials:
         why = f"there is no credential {name!r} in the configuration{did_you_mean(name, *book.credentials)}"
         return decision.reason, why, None
@@ -127,14 +127,10 @@ def _shared(question: Question, rendered: Rendered) -> tuple[str, str, str | Non
     return "granted", f"{question.entry.name} is granted {question.credential}", None
 
 
-def _unrenderable(question: Question, facts: CallerFacts) -> tuple[str, str]:
+def _unrenderable(question: Question, caller: Caller) -> tuple[str, str]:
     """Why a template denies, and what to do about it."""
-    try:
-        question.book.rendered(question.credential, facts)
-    except Unrenderable as error:
-        why = error.advice
-    else:  # pragma: no cover - the decision was another
-        raise AssertionError
+    tried = policy.candidates(question.book, caller, Want(None, question.credential))
+    why = next(one.advice for one in tried if isinstance(one, Unrenderable))
     if question.account is None:
         return why, "name the user whose process it is by --uid; a token that is bound to no uid is denied for good"
     return why, "give the user or group a name of A-Za-z0-9._@- that is 64 characters long at most, or another template"

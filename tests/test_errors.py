@@ -45,7 +45,7 @@ class TestTree:
 
 
 class TestInPublic:
-    def test_it_hides_where_a_secret_lies_and_nothing_else(self):
+    def test_it_hides_what_the_identity_is_and_nothing_else(self):
         """A worker's programs print it."""
         plain, lost = MintError("do this"), IdentityMissing("the file /secret/place is empty", code="ReferenceEmpty")
         told = in_public(lost)
@@ -53,6 +53,12 @@ class TestInPublic:
         assert (type(told), told.code, told.status) == (IdentityMissing, lost.code, lost.status)
         assert "/secret" not in told.advice
         assert in_public(plain) is plain
+
+    def test_that_a_code_is_needed_is_for_who_has_the_device(self):
+        """An MFA device is its user's."""
+        needed = IdentityMissing("STS needs an MFA code", code="MfaRequired")
+
+        assert in_public(needed) is needed
 
 
 class TestRefused:

@@ -18,6 +18,8 @@ from broker.sources.web import TIMEOUT, Ear, Heard, listening, unreachable
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessTokenInfo, SupportsTokenInfo
+    from azure.core.pipeline.transport import RequestsTransport
+    from requests import Session
 
 NOT_FOUND = (
     "no Azure identity gives a token: neither what the environment names, nor a managed identity, nor a login: run "
@@ -59,12 +61,7 @@ def sign_in(login: Login, scope: str) -> Signed:
     """One try. Raises Denied, IdentityMissing, Malformed, Throttled or Unreachable."""
     hush()
     with listening() as (session, ear):
-        with extra("azure"):
-            from azure.core.pipeline.transport import RequestsTransport
-
-            transport = RequestsTransport(
-                session=session, session_owner=False, connection_timeout=TIMEOUT, read_timeout=TIMEOUT
-            )
+        transport = wire(session)
         try:
             info = _credential(login, transport).get_token_info(scope)
         except Exception as error:  # noqa: BLE001 - whatever it raises is told by what was heard, never by its words
@@ -147,6 +144,14 @@ def _causes(error: BaseException | None) -> list[BaseException]:
         found.append(error)
         error = error.__cause__ or error.__context__
     return found
+
+
+def wire(session: "Session") -> "RequestsTransport":
+    """The transport that Azure's libraries are given: our session, and no patience of their own."""
+    with extra("azure"):
+        from azure.core.pipeline.transport import RequestsTransport
+
+        return RequestsTransport(session=session, session_owner=False, connection_timeout=TIMEOUT, read_timeout=TIMEOUT)
 
 
 def hush() -> None:

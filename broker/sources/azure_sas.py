@@ -19,10 +19,10 @@ from broker.model import AzureToken, Facts, Given, Kind, Minted, Settings, Spec,
 from broker.schedule import SERVE_FLOOR
 from broker.secret import Secret
 from broker.sources.azure_errors import LARGEST_SKEW
-from broker.sources.azure_login import hush
+from broker.sources.azure_login import hush, wire
 from broker.sources.extra import extra
 from broker.sources.source import Source
-from broker.sources.web import TIMEOUT, Ear, Heard, is_safe, listening, unreachable
+from broker.sources.web import Ear, Heard, is_safe, listening, unreachable
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -159,11 +159,8 @@ def _asking(spec: Sas) -> Iterator[tuple[dict[str, Any], Ear]]:
     with listening() as (session, ear):
         with extra("azure"):
             import azure.storage.blob  # noqa: F401 - the extra may be there in part
-            from azure.core.pipeline.transport import RequestsTransport
 
-            transport = RequestsTransport(
-                session=session, session_owner=False, connection_timeout=TIMEOUT, read_timeout=TIMEOUT
-            )
+        transport = wire(session)
         try:
             yield {"transport": transport, "retry_total": 0}, ear
         except Exception as error:  # noqa: BLE001 - told by what was heard, never by its words

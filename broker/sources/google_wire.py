@@ -11,13 +11,11 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
-
 from broker import clock
 from broker.errors import Denied, Malformed, Unreachable
 from broker.secret import Secret
 from broker.sources.google_errors import Refusal, transient, word_in
-from broker.sources.http_fields import http_date, patience
+from broker.sources.http_fields import Arrival, http_date, patience
 from broker.sources.web import as_it_is, bounded
 
 if TYPE_CHECKING:
@@ -28,23 +26,11 @@ LONGEST_ANSWER = 1 << 16  # bytes; a token has 2,000 at most, Google says
 METADATA_HOST = "metadata.google.internal"
 
 
-class Heard(msgspec.Struct, frozen=True):
+class Heard(Arrival, frozen=True, kw_only=True):
     """A good answer: to which method, its text, when by our clock, and when by its own if it said so."""
 
     method: str
     text: Secret
-    arrived: float
-    date: float | None
-
-    @property
-    def now(self) -> float:
-        """The time that upstream's own timestamps are to be compared with."""
-        return self.arrived if self.date is None else self.date
-
-    @property
-    def skew(self) -> float | None:
-        """Our clock less upstream's."""
-        return None if self.date is None else self.arrived - self.date
 
 
 class Ear:
@@ -75,7 +61,8 @@ class Ear:
             )
         if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
             raise Malformed(f"{host} redirects elsewhere, which is not followed", code="Redirected")
-        self.heard = (*self.heard, Heard(response.request.method or "", Secret(text), arrived, date))
+        method = response.request.method or ""
+        self.heard = (*self.heard, Heard(method=method, text=Secret(text), arrived=arrived, date=date))
 
 
 class Line:

@@ -1,8 +1,27 @@
-"""What header fields say of time, as every upstream sends them. Pure."""
+"""What an answer says of time, as every upstream sends it. Pure."""
 
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+
+import msgspec
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """When an answer came: by our clock, and by upstream's own if it said so."""
+
+    arrived: float
+    date: float | None = None
+
+    @property
+    def now(self) -> float:
+        """The time that upstream's own timestamps are to be compared with."""
+        return self.arrived if self.date is None else self.date
+
+    @property
+    def skew(self) -> float | None:
+        """Our clock less upstream's."""
+        return None if self.date is None else self.arrived - self.date
 
 
 def http_date(text: str) -> float | None:

@@ -14,26 +14,15 @@ from broker import clock
 from broker.errors import BrokerError, Denied
 from broker.secret import Secret
 from broker.sources import web
+from broker.sources.http_fields import Arrival
 
 
-class Answered(msgspec.Struct, frozen=True):
+class Answered(Arrival, frozen=True, kw_only=True):
     """What came back: the status, the text, how many seconds it took, and when, by our clock and by upstream's."""
 
     status: int
     text: Secret
     took: float
-    arrived: float
-    date: float | None
-
-    @property
-    def now(self) -> float:
-        """The time that upstream's own timestamps are to be compared with."""
-        return self.arrived if self.date is None else self.date
-
-    @property
-    def skew(self) -> float | None:
-        """Our clock less upstream's."""
-        return None if self.date is None else self.arrived - self.date
 
     @property
     def good(self) -> bool:
@@ -58,7 +47,8 @@ def send(method: str, url: str, headers: dict[str, str], body: bytes | None = No
     (heard,) = ear.heard
     if trouble := heard.transient():
         raise trouble
-    return Answered(heard.status, heard.text, clock.now() - began, heard.arrived, heard.date)
+    took = clock.now() - began
+    return Answered(status=heard.status, text=heard.text, took=took, arrived=heard.arrived, date=heard.date)
 
 
 def encoded(members: dict[str, Any]) -> bytes:

@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from broker import clock
 from broker.errors import Malformed, MintError, Throttled, Unreachable
 from broker.secret import Secret
-from broker.sources.http_fields import http_date, patience
+from broker.sources.http_fields import Arrival, http_date, patience
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
@@ -25,25 +23,13 @@ TIMEOUT = 10.0  # seconds, to connect and between any two pieces of an answer; t
 LONGEST_ANSWER = 1 << 17  # bytes; Entra's tokens have a few thousand, with many groups some ten thousand
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
+class Heard(Arrival, frozen=True, kw_only=True):
     """One answer: whose, its status and text, when by our clock and when by its own, and what Retry-After asks."""
 
     host: str
     status: int
     text: Secret
-    arrived: float
-    date: float | None = None
     retry_after: float | None = None
-
-    @property
-    def now(self) -> float:
-        """The time that upstream's own timestamps are to be compared with."""
-        return self.arrived if self.date is None else self.date
-
-    @property
-    def skew(self) -> float | None:
-        """Our clock less upstream's."""
-        return None if self.date is None else self.arrived - self.date
 
     def transient(self) -> MintError | None:
         """The error for a status that asks to try again, else None."""

@@ -10,7 +10,7 @@ from broker.sources.json_api import Answered
 
 def answered(text: str, status: int = 400) -> Answered:
     """A refusal."""
-    return Answered(status, Secret(text), took=0.1, arrived=0.0, date=None)
+    return Answered(status=status, text=Secret(text), took=0.1, arrived=0.0)
 
 
 class TestRefusal:

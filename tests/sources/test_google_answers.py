@@ -25,7 +25,7 @@ CLAIMS: dict[str, Any] = {"aud": AUDIENCE, "exp": 1000 + 3600, "email": "train@p
 
 
 def heard(text: str = "", date: float | None = 1000.0, arrived: float = 1000.0) -> Heard:
-    return Heard("POST", Secret(text), arrived, date)
+    return Heard(method="POST", text=Secret(text), arrived=arrived, date=date)
 
 
 def exchanged(members: object, **when: Any) -> Minted:

@@ -37,8 +37,8 @@ class TestSend:
 
     def test_upstreams_own_time_counts_where_it_tells_it(self):
         """Its timestamps are compared with that."""
-        told = json_api.Answered(200, Secret(""), took=0.1, arrived=1000.0, date=400.0)
-        untold = json_api.Answered(200, Secret(""), took=0.1, arrived=1000.0, date=None)
+        told = json_api.Answered(status=200, text=Secret(""), took=0.1, arrived=1000.0, date=400.0)
+        untold = json_api.Answered(status=200, text=Secret(""), took=0.1, arrived=1000.0)
 
         assert (told.now, told.skew, untold.now, untold.skew) == (400.0, 600.0, 1000.0, None)
 
