@@ -10,6 +10,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -27,13 +28,13 @@ from broker.events import (
     WriteFailed,
     WriteHealed,
 )
-from broker.hand import Hand
 from broker.model import Lease
 from broker.plan import Book, Rendered
 from broker.rounds import Clock, Note, Rounds
 from broker.state import life, state_key
 from broker.state.sealed import Label
 from broker.state.vault import MOST_FAILURES, Entry, Loaded, Vault, spread
+from broker.threads import Threads
 
 PATIENCE = 2.0  # for the disk, at the start and at the end
 GATHER = 0.05  # leases that come together are written together
@@ -43,6 +44,7 @@ LONGEST = 60.0  # until what was let go without a word is noticed
 NAME, SEEN = "state", "sealed"
 OFF = "off: no state_dir is configured"
 
+T = TypeVar("T")
 Opening = tuple[Vault, Loaded, dict[bytes, Rendered]]
 
 
@@ -76,7 +78,7 @@ class KeptLeases:
         self._vault: Vault | None = None
         self._saved: dict[bytes, Lease] = {}
         self._changed = asyncio.Event()
-        self._hand = Hand()
+        self._disk = Threads(1, "disk")
         self._opening: asyncio.Future[Opening | BrokerError] | None = None
         self._why: str | None = None
         self._failures = 0
@@ -99,7 +101,6 @@ class KeptLeases:
     async def start(self) -> None:
         """Hold again what was kept, as far as the disk gives it soon; what comes later is held later."""
         if self._settings.state_dir is not None:
-            self._hand.start()
             self._opening = self._open()
             await asyncio.wait((self._opening,), timeout=PATIENCE)
 
@@ -122,7 +123,9 @@ class KeptLeases:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self._flush()
-        self._hand.stop(self._vault.close if self._vault else None)
+        if self._vault:
+            _ = self._disk.do(self._vault.close)
+        self._disk.close()
 
     def _pause(self) -> float:
         if self._failures:
@@ -139,7 +142,7 @@ class KeptLeases:
             vault, known = Vault(folder, find, self._seen, moment), dict[bytes, Rendered]()
             return vault, vault.load(functools.partial(_keys, book, known)), known
 
-        opening = self._hand.do(work)
+        opening = self._disk.do(functools.partial(_tried, work))
         opening.add_done_callback(lambda landed: self._opened(landed, began))
         return opening
 
@@ -174,7 +177,7 @@ class KeptLeases:
         if vault is None or not (batch.entries or batch.gone):
             return
         now, wall = self._clock.now(), self._clock.wall()
-        done = await self._hand.do(lambda: _written(vault, batch, now, wall))
+        done = await self._disk.do(functools.partial(_tried, lambda: _written(vault, batch, now, wall)))
         if isinstance(done, BrokerError):
             done = Batch((), (), done)
         self._saved |= {entry.cache_key: entry.lease for entry in done.entries}
@@ -213,6 +216,18 @@ class KeptLeases:
         elif self._failures:
             self._note(WriteHealed(NAME, self._failures))
             self._failures, self._why = 0, None
+
+
+def _tried(work: Callable[[], T]) -> T | BrokerError:
+    """In the thread: what `work` gives, or why it gave nothing."""
+    try:
+        return work()
+    except BrokerError as error:
+        return error
+    except OSError as error:
+        return BrokerError(f"the disk failed: {error.strerror}; look at it and at the kernel's log", code="FileFailed")
+    except Exception as bug:  # noqa: BLE001 - whoever waits must hear of it
+        return BrokerError(f"it failed inside credbroker ({type(bug).__name__})", code="Bug")
 
 
 def _written(vault: Vault, batch: Batch, now: float, wall: float) -> Batch:

@@ -5,16 +5,17 @@ It changes nothing itself: what it gives is for the daemon to adopt.
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from broker.config import read
-from broker.config.shape import Config, DaemonSettings, Snapshot
+from broker.config.shape import Config, Snapshot
 from broker.errors import ConfigError
 from broker.events import Event, Reloaded
 from broker.plan import Book, make_book
-from broker.server.threads import Threads
 from broker.supervisor import Supervisor
+from broker.threads import Threads
 
 
 class Reloading:
@@ -24,7 +25,7 @@ class Reloading:
         self._path = path
         self._note = note
         self._supervisor = supervisor
-        self._reader = Threads(1, _read, "reading")
+        self._reader = Threads(1, "reading")
         self._soon = asyncio.Event()
         self.alone = asyncio.Lock()  # one at a time, until it is adopted
 
@@ -32,7 +33,7 @@ class Reloading:
         """What the file says now. Raises ConfigError, which has then been told."""
         self._supervisor.reloading()
         try:
-            config, snapshot = await self._reader.ask((self._path, present().daemon))
+            config, snapshot = await self._reader.do(functools.partial(read.again, self._path, present().daemon))
             return config, snapshot, make_book(config)
         except ConfigError as error:
             self._note(Reloaded(present().generation, error.advice, by_uid))
@@ -54,7 +55,3 @@ class Reloading:
     def close(self) -> None:
         """Wait for nobody."""
         self._reader.close()
-
-
-def _read(asked: tuple[Path | None, DaemonSettings]) -> tuple[Config, Snapshot]:
-    return read.again(*asked)

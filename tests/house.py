@@ -26,6 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "runway": set(),
     "variables": set(),
     "waiting": set(),
+    "threads": set(),
     "wire": {"errors"},
     "model": {"secret"},
     "events": {"model"},
@@ -45,8 +46,7 @@ ARROWS: dict[str, set[str]] = {
     "plan": SHAPE,
     "policy": SHAPE | {"plan"},
     "keeper": SHAPE | {"plan"},
-    "hand": {"errors"},
-    "kept_leases": DECISIONS | {"desk", "hand", "rounds", "state"},
+    "kept_leases": DECISIONS | {"desk", "rounds", "state", "threads"},
     "rounds": DECISIONS | {"waiting"},
     "desk": DECISIONS | {"rounds"},
     # What is and what happened, told.
@@ -76,7 +76,8 @@ ARROWS: dict[str, set[str]] = {
     "server.sockets": SHAPE | {"callers"},
     "server": DECISIONS
     | {"callers", "control_api", "desk", "dialects", "explaining", "head", "ledger", "metrics", "origin", "rounds"}
-    | {"server.sockets", "state", "status", "waiting", "worker_env"},  # what a pod sets, told with its path token
+    | {"server.sockets", "state", "status", "threads", "waiting"}
+    | {"worker_env"},  # what a pod sets, told with its path token
     # The worker's and the command line's side.
     "worker_env": SHAPE | {"dialects"},
     "identity": {"worker_env"},
@@ -86,7 +87,7 @@ ARROWS: dict[str, set[str]] = {
     "files": PURE | {"control_client"},
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.
-    "reloading": SHAPE | {"config", "plan", "server", "supervisor"},
+    "reloading": SHAPE | {"config", "plan", "supervisor", "threads"},
     "daemon": DECISIONS
     | {"audit", "audit_file", "callers", "checking", "config", "control_api", "desk", "dialects", "identity", "ledger"}
     | {"kept_leases", "logs", "metrics", "minter.asking", "minter.client", "process", "reloading", "rounds", "server"}
@@ -97,7 +98,7 @@ ARROWS: dict[str, set[str]] = {
     | {"explaining", "state"},
 }
 
-LOOPS = {"reloading", "rounds", "hand", "kept_leases", "server", "minter.client", "daemon", "cli"}
+LOOPS = {"reloading", "rounds", "threads", "kept_leases", "server", "minter.client", "daemon", "cli"}
 # Who may import what others wrote; what stands in neither table is free.
 KEPT_IN = {
     "asyncio": LOOPS,

@@ -95,7 +95,7 @@ class Start:
 
         self.live(nothing)
         for thread in threading.enumerate():
-            if thread.name == "hand":
+            if thread.name == "disk":
                 thread.join(5.0)
 
 

@@ -55,6 +55,39 @@ class TestTrouble:
         assert start.served()
         assert start.kept.state.startswith("on, 1 sealed in")
 
+    @pytest.mark.parametrize(
+        ("error", "advice"),
+        [
+            (
+                OSError(5, "Input/output error"),
+                "the disk failed: Input/output error; look at it and at the kernel's log",
+            ),
+            (KeyError("a secret"), "it failed inside credbroker (KeyError)"),
+        ],
+        ids=["the disk", "a bug"],
+    )
+    def test_whatever_else_goes_wrong_is_told_and_tried_again_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, advice: str
+    ):
+        """The text of a bug stays where it is."""
+        start, errors = Start(tmp_path), [error]
+        write = Vault.write
+
+        def written(*given: Any) -> None:
+            if errors:
+                raise errors.pop()
+            write(*given)
+
+        monkeypatch.setattr(Vault, "write", written)
+        start.minted(start.keeper())
+
+        async def act() -> None:
+            await until(lambda: bool(start.told(WriteHealed)))
+
+        start.live(act)
+
+        assert [event.why for event in start.told(WriteFailed)] == [advice]  # type: ignore[union-attr]  # told of one kind
+
     def test_one_file_that_cannot_be_written_does_not_hold_up_the_others(self, tmp_path: Path):
         """And a disk that refuses some is not asked for all the rest."""
         roles = [a_role(f"train-{number}") for number in range(6)]

@@ -1,13 +1,14 @@
 """Which caller a uid is: the name service asked in a thread, its last good answer kept, the loop never blocked."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 
 from broker.callers import match
 from broker.callers.accounts import Account, Accounts, look_up
 from broker.config.shape import CallerEntry
 from broker.model import Caller
-from broker.server.threads import Threads
+from broker.threads import Threads
 from broker.waiting import Landing
 
 THREADS = 8  # each may hang
@@ -39,7 +40,8 @@ class Directory:
         self._accounts = Accounts()
         self._known: dict[int, Caller | None] = {}
         self._under_way: dict[int, LookUp] = {}
-        self._threads: Threads[int, Account] = Threads(THREADS, ask, "names")
+        self._ask = ask
+        self._threads = Threads(THREADS, "names")
 
     def forget_callers(self) -> None:
         """The configuration has changed: match anew. Accounts stay known."""
@@ -89,13 +91,14 @@ class Directory:
         look = self._under_way.get(uid)
         if look is None:
             look = self._under_way[uid] = LookUp(self._clock())
-            self._threads.put(uid, self._landed)
+            asked = self._threads.do(functools.partial(self._ask, uid))
+            asked.add_done_callback(functools.partial(self._landed, uid))
         return look
 
-    def _landed(self, uid: int, answer: Account | Exception) -> None:
+    def _landed(self, uid: int, asked: "asyncio.Future[Account]") -> None:
         now = self._clock()
-        if isinstance(answer, Account):
-            self._accounts.learn(answer, now)
+        if asked.exception() is None:
+            self._accounts.learn(asked.result(), now)
         elif self._accounts.known(uid, now) is None:
             self._accounts.learn(Account(uid), now)  # no answer ever: known by its number alone, asked again when stale
         else:
