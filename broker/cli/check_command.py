@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from broker.cli.mfa import ask_mfa_code
 from broker.cli.options import config_option, configuration, json_option
 from broker.cli.tables import LASTING, span, table
 from broker.cli.words import LOG_IN, NO_IDENTITY, say
-from broker.cli.worker import ask_mfa_code
 from broker.config import references, zero
 from broker.config.shape import Config, Snapshot
 from broker.control_client import check_outer

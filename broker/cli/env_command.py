@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from broker import control_api as api
+from broker.cli.firsts import Making, firsts
+from broker.cli.held import fetched, plane_of
 from broker.cli.kept_fresh import OciFiles
 from broker.cli.options import as_option, daemon, socket_option, ttl_option, use_option, without_option
 from broker.cli.words import warn
-from broker.cli.worker import Making, environment, fetched, firsts, plane_of
+from broker.cli.worker import environment
 from broker.cli.workspace import runtime_folder
 from broker.control_client import check_port
 from broker.errors import BrokerError

@@ -16,11 +16,13 @@ import click
 
 from broker import control_api as api
 from broker import run_command
+from broker.cli.firsts import Making, firsts
+from broker.cli.held import fetched, plane_of, settle
 from broker.cli.kept_fresh import OciFiles, TokenFile
 from broker.cli.names import files
 from broker.cli.options import as_option, config_option, configured_socket, socket_option, use_option, without_option
 from broker.cli.words import say, warn
-from broker.cli.worker import Making, environment, fetched, firsts, plane_of, program, settle
+from broker.cli.worker import environment, program
 from broker.cli.workspace import workspace
 from broker.control_client import Client, UnknownHere, Untrusted, candidates
 from broker.errors import BrokerError, NoDaemon

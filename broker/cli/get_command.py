@@ -8,9 +8,9 @@ from typing import Never
 
 import click
 
+from broker.cli.held import EXPIRY, TOKEN_VARIABLE, left
 from broker.cli.options import credential_argument, daemon, socket_option
-from broker.cli.words import warn
-from broker.cli.worker import EXPIRY, TOKEN_VARIABLE, left, told_of
+from broker.cli.words import told_of, warn
 from broker.control_client import as_worker
 from broker.errors import BrokerError, NoDaemon
 from broker.files import FreshFile, next_look

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from broker.cli.worker import EXPIRY, TOKEN_VARIABLE, left
+from broker.cli.held import EXPIRY, TOKEN_VARIABLE, left
 from broker.control_client import WorkerPlane
 from broker.errors import BrokerError
 from broker.files import FreshFile, FreshFolder, next_look

@@ -2,10 +2,10 @@
 
 import click
 
+from broker.cli.mfa import mint
 from broker.cli.options import credential_argument, daemon, socket_option
 from broker.cli.tables import span
-from broker.cli.words import say
-from broker.cli.worker import mint, told_of
+from broker.cli.words import say, told_of
 from broker.errors import BrokerError
 
 

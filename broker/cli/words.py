@@ -2,6 +2,8 @@
 
 import click
 
+from broker.errors import BrokerError
+
 LOG_IN = {
     "aws": "boto3 found no identity in the environment, ~/.aws, SSO or instance metadata: run `aws configure` or "
     "`aws sso login`",
@@ -26,3 +28,11 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Something that may surprise later."""
     say(f"warning: {text}")
+
+
+def told_of(name: str, error: BrokerError) -> BrokerError:
+    """The error, which now says of which credential it is."""
+    if not error.advice.startswith((f"{name} ", f"{name}: ")):
+        error.advice = f"{name}: {error.advice}"
+        error.args = (error.advice,)
+    return error

@@ -2,8 +2,9 @@
 
 import pytest
 
-from broker.cli.words import LOG_IN, NO_IDENTITY, say, warn
+from broker.cli.words import LOG_IN, NO_IDENTITY, say, told_of, warn
 from broker.config.zero import CREDENTIALS
+from broker.errors import BrokerError
 
 
 class TestSay:
@@ -20,3 +21,17 @@ class TestLogIn:
         """A newcomer is told how to become somebody on each."""
         assert LOG_IN.keys() == CREDENTIALS.keys()
         assert [name for name, advice in LOG_IN.items() if advice not in NO_IDENTITY] == []
+
+
+class TestToldOf:
+    @pytest.mark.parametrize(
+        ("advice", "told"),
+        [
+            ("it has expired", "train: it has expired"),
+            ("train: gone", "train: gone"),
+            ("train needs a code", "train needs a code"),
+        ],
+    )
+    def test_an_error_names_its_credential_once(self, advice: str, told: str):
+        """Whatever minted it did not know the name."""
+        assert told_of("train", BrokerError(advice)).advice == told
