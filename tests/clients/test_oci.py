@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, Seen, bare, clients_python, free_address, seen, succeeded
+from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, bare, clients_python, free_address, seen, succeeded
 from tests.fakes import certificates
 from tests.fakes.google.registry import key_of
 from tests.fakes.objects import Buckets
@@ -148,19 +148,28 @@ class TestSession:
         assert seen(oracle.start(home, program)).sha256 == there == oracle.sha256(program)
         assert {one[:3] for one in oracle.fake.signers} == {"ST$"}
 
-    def test_a_running_client_takes_the_next_pair_when_its_session_is_over(self, oracle: Oracle, home: Path):
+    @pytest.mark.parametrize("program", ["oci_sdk", "ocifs_oci"])
+    def test_a_running_client_takes_the_next_pair_when_its_session_is_over(
+        self, oracle: Oracle, home: Path, program: str
+    ):
         """It reads the files again after a 401, and meets one lease's two."""
-        oracle.put("oci_sdk")
-        with oracle.start(home, "oci_sdk", "--for", "11", "--every", "0.5") as process:
-            oracle.fake.signers.clear()
-            until(lambda: bool(oracle.fake.signers))
-            first = set(oracle.fake.signers)
+        oracle.put(program)
+        fake = oracle.fake
+        fake.signers.clear()
+        with oracle.start(home, program, "--for", "11", "--every", "0.5") as process:
+            until(lambda: bool(fake.signers))
+            (first,) = set(fake.signers)
             succeeded(oracle.broker(home, "refresh", "oracle"))
             until(lambda: len(list(home.glob("credbroker-exec-*/oci/[0-9]*"))) == 2)
-            oracle.fake.ended |= first
-            ran: Seen = seen(process)
+            fake.refused.clear()
+            fake.ended.add(first)
+            there = oracle.put(program)
+            ran = seen(process)
 
-        assert len(ran.identities) == 2
+        assert ran.sha256 == there == oracle.sha256(program)
+        assert fake.refused == ["unknown keyId"]  # once, and never for a key of the other session
+        assert len(set(fake.signers)) == 2
+        assert fake.signers == sorted(fake.signers, key=lambda one: one != first)  # nor does it go back
 
 
 class TestApiKey:
