@@ -11,19 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import (
-    ARROWS,
-    LONGEST_FILE,
-    LONGEST_FUNCTION,
-    RULES,
-    TREE,
-    Function,
-    Module,
-    Rule,
-    functions,
-    modules,
-    room,
-)
+from tests.house import ARROWS, LONGEST_FILE, LONGEST_FUNCTION, TREE
+from tests.house_rules import RULES, Function, Module, Rule, functions, modules, room
 
 BROKER = modules("broker")
 TESTS = modules("tests")
