@@ -11,7 +11,7 @@ import pytest
 from broker import control_api as api
 from broker.errors import Unreachable
 from broker.events import Event, TokenRevoked, UpstreamAsked
-from broker.server.worker import HEAD_DEADLINE
+from broker.server.connection import HEAD_DEADLINE
 from tests.daemons import PLAN, Pool, a_start, control, in_thread, on_uvloop, ready, running, the_pool
 
 AUDITED = {**PLAN, "daemon": PLAN["daemon"] + 'audit_file = "{folder}/audit"\n'}
@@ -53,7 +53,7 @@ async def told(systemd: socket.socket, word: str) -> list[str]:
 class TestDeadlines:
     def test_a_silent_connection_is_closed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """The sweep is run."""
-        monkeypatch.setattr("broker.server.worker.HEAD_DEADLINE", HEAD_DEADLINE / 500)
+        monkeypatch.setattr("broker.server.connection.HEAD_DEADLINE", HEAD_DEADLINE / 500)
 
         async def main() -> bytes:
             async with running(a_start(tmp_path)) as daemon:

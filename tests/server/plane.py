@@ -279,10 +279,11 @@ def at_work(main: Callable[[Work], Awaitable[T]], config: Config | None = None, 
 
     async def run() -> T:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("broker.server.worker.COLD_WAIT", cold_wait)
+            patch.setattr("broker.server.connection.COLD_WAIT", cold_wait)
             async with asyncio.timeout(PATIENCE):
                 async with Work(config) as work:
-                    patch.setattr("broker.server.worker.now", work.clock.now)
+                    for module in ("connection", "worker"):
+                        patch.setattr(f"broker.server.{module}.now", work.clock.now)
                     asyncio.get_running_loop().set_exception_handler(lambda _, context: work.mishaps.append(context))
                     result = await main(work)
                 await work.connected(0)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from broker.server.bounds import Bounds
-from broker.server.worker import HEAD_DEADLINE, IDLE_DEADLINE
+from broker.server.connection import HEAD_DEADLINE, IDLE_DEADLINE
 from tests.server.plane import ALICE, BOB, Wire, Work, at_work, turns, until
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from broker.server.bounds import Bounds
-from broker.server.worker import Connection, Plane
+from broker.server.connection import Connection
+from broker.server.worker import Plane
 from tests.server.pods import Office
 from tests.server.test_reception_pods import at_work
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from broker.plan import make_book
-from broker.server.worker import PIPELINE
+from broker.server.connection import PIPELINE
 from tests.made import HOST, a_config, a_role, an_entry
 from tests.server.plane import Answer, Work, at_work, turns, until
 
