@@ -15,6 +15,8 @@ from broker import clock
 from broker.events import (
     AskRefused,
     Event,
+    KeysLeft,
+    KeysRetired,
     LeaseEvicted,
     LeaseHanded,
     Limited,
@@ -30,7 +32,7 @@ REPEATS = 10.0  # the same denial within this many seconds is counted, and the c
 MOST_REMEMBERED = 4096
 NAME = "audit"
 
-_AUDITED = (LeaseHanded, Limited, TokenIssued, TokenRevoked, Reloaded, LeaseEvicted)
+_AUDITED = (LeaseHanded, Limited, TokenIssued, TokenRevoked, Reloaded, LeaseEvicted, KeysRetired, KeysLeft)
 _OF_PODS = {"pod", "peer"}  # left out of all other lines
 _Denial = RequestDenied | AskRefused
 

@@ -20,18 +20,17 @@ from broker.callers.imds_token import ImdsTokens
 from broker.callers.peer import Attestor
 from broker.callers.worker_token import WorkerTokens
 from broker.checking import found_identities
-from broker.config import references, zero
+from broker.config import zero
 from broker.config.shape import Config, Snapshot
 from broker.desk import Desk
 from broker.events import Event, LeaseMinted, LeasesTakenOver, Reloaded
-from broker.identity import minter_environment, take_identity
 from broker.kept_leases import KeptLeases
 from broker.ledger import Ledger
 from broker.metrics import Metrics
-from broker.minter.asking import REVIEWERS, Mints, Reviewer
-from broker.minter.client import Launch, Pool, Service
+from broker.minter.asking import REVIEWERS
 from broker.plan import Book, make_book
 from broker.reloading import Reloading
+from broker.retiring import Retiring
 from broker.rounds import Rounds
 from broker.server import gate
 from broker.server.bounds import bounds
@@ -48,6 +47,7 @@ from broker.server.reviews import NODE_NAME, Reviews
 from broker.server.rights import Rights
 from broker.server.worker import Plane
 from broker.supervisor import Supervisor
+from broker.upstream import Upstream
 
 TICK = 1.0
 DRAIN = 5.0
@@ -72,7 +72,6 @@ class Daemon:
     def __init__(self, start: Start) -> None:
         self._start = start
         self.config, self._snapshot = start.config, start.snapshot
-        self._identity = dict(start.identity)
         self.metrics = Metrics()
         self._denials = Denials(clock.wall)
         self._ledger = Ledger(self.metrics.listen, logs.listen, self._denials.listen)
@@ -104,8 +103,7 @@ class Daemon:
             stack.push_async_callback(self._leases.close)
             stack.callback(self._kept.close)
             stack.callback(self._plane.reception.close)
-            stack.push_async_callback(self._pool.close)
-            stack.push_async_callback(self._reviewer.pool.close)
+            stack.push_async_callback(self._upstream.close)
             stack.push_async_callback(self.rounds.close)
             stack.callback(self._directory.close)
             stack.callback(self._reloading.close)
@@ -123,6 +121,7 @@ class Daemon:
             async with asyncio.timeout(DRAIN):
                 await self._plane.drained()
         self._plane.cut()
+        await self._retiring.close(all_over=not self._start.audited)
         await self._stack.aclose()
 
     async def run(self) -> None:
@@ -131,7 +130,7 @@ class Daemon:
         self._ledger.add(self._listen)
         self._look_ready()
         async with asyncio.TaskGroup() as loops:
-            ours = (self.rounds.run(), self._tick(), self._kept.run(), self._leases.run())
+            ours = (self.rounds.run(), self._tick(), self._kept.run(), self._leases.run(), self._retiring.run())
             fixed = [loops.create_task(one) for one in (*ours, self._reloading.run(self.reload))]
             fixed += [loops.create_task(self._reviews.run()) for _ in range(REVIEWERS)]
             await self._stopped.wait()
@@ -166,8 +165,7 @@ class Daemon:
 
     def _adopt(self, config: Config, snapshot: Snapshot, book: Book) -> None:
         before, self.config, self._snapshot = self.config, config, snapshot
-        for pool in (self._pool, self._reviewer.pool):
-            pool.relaunch(self._minters(snapshot))
+        self._upstream.relaunch(snapshot)
         self.desk.swap(book)
         self._directory.forget_callers()
         self._reviews.adopt(before)
@@ -175,23 +173,21 @@ class Daemon:
 
     async def narrow(self) -> bool:
         """Zero configuration: serve only what there is an identity for; whether there is any."""
-        found = await found_identities(self.desk.book, self._pool)
+        found = await found_identities(self.desk.book, self._upstream.pool)
         self.config = zero.narrowed(self.config, found)
         self.desk.swap(make_book(self.config))
         return bool(found)
 
     def _compose(self) -> None:
-        launch, generation = self._minters(self._start.snapshot), lambda: self.config.generation
-        self._pool = Pool(launch, self._note)
-        self._reviewer = Reviewer(launch, self._note, generation)
-        mint = Mints(self._pool, self._note, generation).mint
-        self.rounds = Rounds(mint, self._note, clock, rate=self.config.daemon.limits.upstream_per_second)
+        tokens = WorkerTokens()
+        self._retire_for(tokens)
+        rate = self.config.daemon.limits.upstream_per_second
+        self.rounds = Rounds(self._retiring.mint, self._note, clock, rate=rate)
         self.desk = Desk(make_book(self.config), self.rounds, self._note, clock)
         self._directory = Directory(lambda: self.desk.book.config.callers, clock.now)
         node = os.environ.get(NODE_NAME)
-        self._reviews = Reviews(lambda: self.config, self._reviewer.ask, self._note, clock, node)
-        tokens, rights = WorkerTokens(), Rights(self.desk)
-        self.facts.minters = lambda: (*self._pool.pids, *self._reviewer.pool.pids)
+        self._reviews = Reviews(lambda: self.config, self._upstream.reviewer.ask, self._note, clock, node)
+        rights, self.facts.minters = Rights(self.desk), lambda: self._upstream.pids
         self._keep_leases()
         self._clerk = Clerk(
             desk=self.desk,
@@ -217,6 +213,19 @@ class Daemon:
         self._issuer.adopt(self.desk.book)
         self._inquiry = Inquiry(self._clerk, tokens, self._denials, lambda: self._snapshot.files, note=self._note)
         self._receive(tokens)
+
+    def _retire_for(self, tokens: WorkerTokens) -> None:
+        start = self._start
+        self._upstream = Upstream(start.identity, self._own, lambda: self.config, start.snapshot, self._note)
+        self._retiring = Retiring(
+            mints=self._upstream.mints,
+            rounds=lambda: self.rounds,
+            book=lambda: self.desk.book,
+            lives=lambda token_id: tokens.entry(token_id) is not None,
+            note=self._note,
+            clock=clock,
+        )
+        self._ledger.add(self._retiring.listen)
 
     def _keep_leases(self) -> None:
         self._leases = KeptLeases(
@@ -265,13 +274,6 @@ class Daemon:
         people = gate.of_socket(process.raise_descriptor_limit())
         await gate.serve(control.socket_app(), doors.control, people, stack)
         await gate.serve(control.admin_app(), doors.admin, gate.of_admin(self._attestor.uid_of), stack)
-
-    def _minters(self, snapshot: Snapshot) -> Launch | Service:
-        if self.config.daemon.minter_socket:
-            return Service(self.config.daemon.minter_socket)
-        self._identity |= take_identity(os.environ, references.variables(self.config.credentials))
-        own = [(one.host, one.port) for one in self._own]  # a minter must never fetch from the broker itself
-        return Launch(snapshot, minter_environment(self._identity, os.environ, own))
 
     async def _tick(self) -> None:
         """Once a second: deadlines, expired tokens, how late we are, and a sign of life to systemd."""

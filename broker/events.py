@@ -124,6 +124,27 @@ class TokenRevoked(msgspec.Struct, frozen=True):
     by_uid: int | None = None
 
 
+class KeysRetired(msgspec.Struct, frozen=True):
+    """What was made for a job that is over has been ended upstream; `keys` are ids. `job` is a worker token's id."""
+
+    credential: str
+    caller: str
+    job: str | None
+    keys: tuple[str, ...]
+
+
+class KeysLeft(msgspec.Struct, frozen=True):
+    """It could not be ended. `again_in` is in seconds; None where this broker tries no more."""
+
+    credential: str
+    caller: str
+    job: str | None
+    keys: tuple[str, ...]
+    code: str
+    advice: str
+    again_in: float | None = None
+
+
 class AskRefused(msgspec.Struct, frozen=True):
     """The minter service refused what the daemon asked. `reason` is ours; what cannot be a name is left out."""
 
@@ -220,6 +241,8 @@ Event = (
     | Limited
     | TokenIssued
     | TokenRevoked
+    | KeysRetired
+    | KeysLeft
     | AskRefused
     | ReviewsFail
     | ReviewsWork

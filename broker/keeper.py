@@ -85,7 +85,12 @@ class Keeper:
         self.due = due
 
     def idle(self, now: float) -> bool:
-        """Whether nobody has asked for it in two of its lifetimes, and nothing says to keep it."""
+        """Whether nobody has asked for it in two of its lifetimes, and nothing says to keep it.
+
+        What a job has is never renewed unasked: its processes have read it, and would not read another.
+        """
+        if self.rendered.spec.per_job and not self.failures:
+            return not self.in_flight
         life = self.lease.ends - self.lease.began if self.lease else IDLE_LIFE
         return not self.kept and not self.in_flight and now - self.asked > 2 * life
 
@@ -134,8 +139,7 @@ class Keeper:
         self._ahead_at_mint = self._level = self._ahead = wall - now - max(ahead, 0.0)
         self.cross_check(now, wall)
         self.handed = set()
-        refresh = schedule.refresh_at(began, ends, self._jitter(), minted.again)
-        self.due = max(now + schedule.SOONEST, refresh - max(ahead, 0.0))
+        self.due = max(now + schedule.SOONEST, self._refresh_at(began, ends, minted.again) - max(ahead, 0.0))
         return (LeaseMinted(self.rendered.label, self._serial, minted.expires_at, took, minted.facts, minted.skew),)
 
     def take_over(self, lease: Lease, now: float, wall: float) -> bool:
@@ -146,8 +150,13 @@ class Keeper:
         self._serial, self._ends_by = lease.serial, lease.ends
         self._ahead_at_mint = self._level = self._ahead = wall - now
         if not self.in_flight and not self.failures:
-            self.due = max(now, schedule.refresh_at(lease.began, lease.ends, self._jitter()))
+            self.due = max(now, self._refresh_at(lease.began, lease.ends))
         return True
+
+    def _refresh_at(self, began: float, ends: float, again: float | None = None) -> float:
+        if self.rendered.spec.per_job:
+            return ends - schedule.SERVE_FLOOR  # and then it is `idle`
+        return schedule.refresh_at(began, ends, self._jitter(), again)
 
     def ends_at(self, now: float, wall: float) -> float:
         """When the lease is over by the wall clock; what pauses may have cost is gone."""

@@ -7,6 +7,8 @@ import structlog
 
 from broker.events import (
     Event,
+    KeysLeft,
+    KeysRetired,
     LeaseEvicted,
     LeaseMinted,
     LeasesTakenOver,
@@ -101,6 +103,12 @@ def _of_the_house(event: Event) -> None:
     match event:
         case Limited():
             log.warning("held back", limit=event.limit, count=event.count, uid=event.uid, caller=event.caller)
+        case KeysRetired():
+            log.info("a job is over, and so are its keys", credential=event.credential, job=event.job, keys=event.keys)
+        case KeysLeft():
+            say = log.error if event.again_in is None else log.warning
+            of, why = {"credential": event.credential, "job": event.job, "keys": event.keys}, event.advice
+            say("keys of a job that is over are left", **of, code=event.code, advice=why, retry_in=event.again_in)
         case TokensDropped():
             log.warning("worker tokens were not taken over from before the restart", why=event.why)
         case LeasesTakenOver():

@@ -161,6 +161,7 @@ class CallerFacts(msgspec.Struct, frozen=True, kw_only=True):
     uid: str | None = None
     user: str | None = None
     group: str | None = None  # the group that matched
+    job: str | None = None  # the caller's, where what it is handed is made for one job
 
 
 class Pod(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +178,9 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True):
     audiences: tuple[str, ...] = ()
 
 
+POD = "pod-"  # before a pod's uid where it names a job: nobody tells us when that is over
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """An authenticated worker process: every configured caller it matched, in file order, and how it was known."""
 
@@ -191,6 +195,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The name for status and audit."""
         return "+".join(match.caller for match in self.matches)
+
+    @property
+    def job(self) -> str | None:
+        """What a job is to us: all that shows one worker token, or one pod. By uid alone, none is told apart."""
+        return self.token_id or (f"{POD}{self.pod.uid}" if self.pod and self.pod.uid else None)
 
     @property
     def bearer(self) -> tuple[str | None, int | None]:
@@ -222,10 +231,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The frozen parameters of one mint. Strings may be templates until `plan` has rendered them.
 
     `short_lived` is false where what is served lives as long as somebody else lets it: its expiry is our own invention.
+    `per_job` says that each job has a value of its own, which is ended upstream when the job is over.
     """
 
     kind: ClassVar[Kind]
     short_lived: ClassVar[bool] = True
+    per_job: ClassVar[bool] = False
 
     def settings(self) -> Settings:
         """Plain variables that follow from the spec and belong into a worker's environment."""
@@ -240,9 +251,11 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What a mint has besides its spec. `base` is the held lease's value of the credential named in `from`.
 
     `credential` is the name that is minted for, as the minter itself found it configured, whatever the daemon says.
+    `spent` are the keys, by their ids, of a job that is over: they are to be ended.
     """
 
     credential: str = ""
+    spent: tuple[str, ...] = ()
     base: Value | None = None
     audience: str | None = None
     mfa_code: Secret | None = None

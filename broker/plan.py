@@ -57,6 +57,16 @@ class Rendered(msgspec.Struct, frozen=True, eq=False):
         """The credential's name: one label value, however many callers it renders for."""
         return self.credential.name
 
+    @property
+    def job(self) -> str | None:
+        """The one that it is for; None where jobs share it."""
+        return self.facts.job if self.spec.per_job else None
+
+    @property
+    def wants_code(self) -> bool:
+        """Whether a mint is configured to need an MFA code; only upstream knows whether a profile does."""
+        return bool(getattr(self.spec, "mfa_serial", None))
+
 
 class Book(msgspec.Struct, frozen=True, eq=False):
     """Everything that decides about requests, for one generation of the configuration."""
@@ -75,7 +85,8 @@ class Book(msgspec.Struct, frozen=True, eq=False):
         base = self.rendered(credential.base, facts) if credential.base else None
         spec = _render_spec(credential, {**_facts(facts), "hostname": self.hostname})
         chain = msgspec.Raw(base.key) if base else None
-        key = msgspec.json.encode((name, credential.source, spec, audience, chain), order="sorted")
+        job = (facts.job,) if spec.per_job else ()
+        key = msgspec.json.encode((name, credential.source, spec, audience, chain, *job), order="sorted")
         return Rendered(key, credential, facts, spec, audience, base)
 
     def warm(self) -> tuple[Rendered, ...]:
@@ -85,6 +96,19 @@ class Book(msgspec.Struct, frozen=True, eq=False):
             for name in caller.grants:
                 if warms_at_start(self, name):
                     self._warm_chain(self.rendered(name, CallerFacts(caller=caller.name)), found)
+        for rendered in self.per_job():
+            if rendered.base:  # the first request of a job then waits for one mint and not for two
+                self._warm_chain(rendered.base, found)
+        return tuple(found.values())
+
+    def per_job(self) -> tuple[Rendered, ...]:
+        """What is made for each job, as callers share it who are no job: what jobs leave behind is found by it."""
+        found: dict[bytes, Rendered] = {}
+        for caller in self.config.callers:
+            for name in caller.grants:
+                if self.credentials[name].spec.per_job and not of_one_caller(self, name):
+                    rendered = self.rendered(name, CallerFacts(caller=caller.name))
+                    found.setdefault(rendered.key, rendered)
         return tuple(found.values())
 
     def _warm_chain(self, rendered: Rendered, found: dict[bytes, Rendered]) -> None:
@@ -143,6 +167,8 @@ def _overdrawn(book: Book) -> Iterator[Mistake]:
 def warms_at_start(book: Book, name: str) -> bool:
     """Whether a credential is minted before anybody asks: `warm`, else whether its templates allow it."""
     credential = book.credentials[name]
+    if credential.spec.per_job:
+        return False
     if credential.warm is not None:
         return credential.warm == "start" and not of_one_caller(book, name)
     return not of_one_caller(book, name)

@@ -35,6 +35,8 @@ def candidates(book: Book, caller: Caller, want: Want) -> Iterator[Rendered | Un
     """Every grant that could answer, in order; an Unrenderable stands for one whose template cannot be filled."""
     for name, facts in _grants(book, caller):
         if want.name in (None, name) and gives(book.credentials[name], want.kind, want.audience):
+            if book.credentials[name].spec.per_job:
+                facts = msgspec.structs.replace(facts, job=caller.job)  # noqa: PLW2901 - the facts of this credential
             try:
                 yield book.rendered(name, facts, want.audience)
             except Unrenderable as error:

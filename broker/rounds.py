@@ -8,6 +8,7 @@ import functools
 import heapq
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
@@ -67,6 +68,7 @@ class Rounds:
         self._clock = clock
         self._jitter = jitter or (lambda: random.uniform(-1, 1))  # noqa: S311 - spreads load, keeps no secret
         self._keepers: dict[bytes, Keeper] = {}
+        self._of_jobs = defaultdict[str, set[bytes]](set)  # which of them are one job's alone
         self._flights: dict[bytes, Flight] = {}
         self._heap: list[tuple[float, int, Keeper]] = []
         self._runway = Runway[Flight](SLOTS, rate)
@@ -89,6 +91,8 @@ class Rounds:
             keeper.adopt(rendered)
             keeper.gone = False
             self._keepers[rendered.key] = keeper
+            if rendered.job is not None:
+                self._of_jobs[rendered.job].add(rendered.key)
         return keeper
 
     def warm(self, rendereds: Iterable[Rendered]) -> None:
@@ -115,6 +119,11 @@ class Rounds:
             else:
                 keeper.adopt(rendered)
 
+    def release(self, job: str) -> None:
+        """A job is over: nobody can ask any more for what was its own."""
+        for key in list(self._of_jobs.get(job, ())):
+            self._let_go(self._keepers[key])
+
     def ask(self, keeper: Keeper) -> Flight:
         """The flight that will bring this keeper's next lease.
 
@@ -137,26 +146,11 @@ class Rounds:
             flight.mfa_code = mfa_code
         return flight
 
-    def start_with_code(self, keeper: Keeper, mfa_code: Secret) -> Flight:
-        """The flight of a keeper, with those that it chains from where they are not held: one of them needs the code.
-
-        It goes to the first mint of the chain that is configured to need one, else to the very first, whose identity
-        may be a profile that does.
-        """
-        chain = self._to_be_minted(keeper)
-        taker = next(filter(_asks_for_code, chain), chain[0])
-        return [self.start(link, mfa_code if link is taker else None) for link in chain][-1]
-
-    def needs_code(self, keeper: Keeper) -> bool:
-        """Whether a mint now is configured to need an MFA code; only upstream knows whether a profile does."""
-        return any(map(_asks_for_code, self._to_be_minted(keeper)))
-
-    def _to_be_minted(self, keeper: Keeper) -> list[Keeper]:
-        """The keeper, and before it those that it chains from as far as they are not held."""
-        chain = [keeper]
-        while (base := chain[0].rendered.base) and self._held(keeper := self.keeper(base)) is None:
-            chain.insert(0, keeper)
-        return chain
+    def held(self, keeper: Keeper) -> Lease | None:
+        """What a keeper holds that may be handed out now, by both clocks."""
+        now = self._clock.now()
+        keeper.cross_check(now, self._clock.wall())
+        return keeper.held(now)
 
     async def run(self) -> None:
         """Mint what falls due until cancelled."""
@@ -195,7 +189,12 @@ class Rounds:
 
     def _let_go(self, keeper: Keeper) -> None:
         keeper.gone = True
-        del self._keepers[keeper.rendered.key]
+        rendered = keeper.rendered
+        del self._keepers[rendered.key]
+        if rendered.job is not None:
+            self._of_jobs[rendered.job].discard(rendered.key)
+            if not self._of_jobs[rendered.job]:
+                del self._of_jobs[rendered.job]
 
     def _look(self, watch: Watch) -> None:
         now, wall, timers = self._clocks()
@@ -209,11 +208,6 @@ class Rounds:
     def _clocks(self) -> tuple[float, float, float]:
         return self._clock.now(), self._clock.wall(), asyncio.get_running_loop().time()
 
-    def _held(self, keeper: Keeper) -> Lease | None:
-        now = self._clock.now()
-        keeper.cross_check(now, self._clock.wall())
-        return keeper.held(now)
-
     def _plan(self, keeper: Keeper) -> None:
         if keeper.due < NEVER:
             heapq.heappush(self._heap, (keeper.due, next(self._numbers), keeper))
@@ -226,7 +220,7 @@ class Rounds:
             return self._queue(flight)
         keeper = self.keeper(base)
         keeper.asked = self._clock.now()
-        if self._held(keeper) is not None:
+        if self.held(keeper) is not None:
             return self._queue(flight)
         try:
             self.ask(keeper).add(lambda landed: self._base_landed(flight, landed.error))
@@ -263,7 +257,7 @@ class Rounds:
 
     async def _fly(self, flight: Flight) -> None:
         rendered, began, wall = flight.keeper.rendered, self._clock.now(), self._clock.wall()
-        base = self._held(self.keeper(rendered.base)) if rendered.base else None
+        base = self.held(self.keeper(rendered.base)) if rendered.base else None
         code = flight.mfa_code
         given = Given(base=base.value if base else None, audience=rendered.audience, mfa_code=code)
         minted: Minted | None = None
@@ -294,7 +288,3 @@ class Rounds:
         if self._keepers.get(keeper.rendered.key) is keeper:
             self._plan(keeper)
         flight.land(keeper.error)
-
-
-def _asks_for_code(keeper: Keeper) -> bool:
-    return bool(getattr(keeper.rendered.spec, "mfa_serial", None))

@@ -71,7 +71,7 @@ def degraded(keepers: Iterable[Keeper]) -> tuple[str, ...]:
 
 
 def _wants_code(rendered: Rendered) -> bool:
-    return bool(getattr(rendered.spec, "mfa_serial", None)) or bool(rendered.base and _wants_code(rendered.base))
+    return rendered.wants_code or bool(rendered.base and _wants_code(rendered.base))
 
 
 def _state(keeper: Keeper, now: float) -> str:

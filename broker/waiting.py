@@ -1,5 +1,6 @@
-"""One thing that many may wait for. Who stops waiting disturbs nobody. Pure."""
+"""One thing that many may wait for. Who stops waiting disturbs nobody."""
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,12 @@ class Landing:
         number = next(self._numbers)
         self._waiting[number] = callback
         return lambda: self._waiting.pop(number, None) and None
+
+    async def over(self) -> None:
+        """Wait for the landing."""
+        landed = asyncio.Event()
+        self.add(lambda _: landed.set())
+        await landed.wait()
 
     def call_back(self) -> None:
         """It has landed: tell everybody who still waits. The first callback's error is raised once all were told."""

@@ -3,6 +3,8 @@
 from broker.events import (
     AskRefused,
     Event,
+    KeysLeft,
+    KeysRetired,
     LeaseEvicted,
     LeaseHanded,
     LeaseMinted,
@@ -40,6 +42,9 @@ RELOADED = Reloaded("0123456789abcdef")
 BROKEN = Reloaded("0123456789abcdef", error="a.toml:1: is wrong")
 AWAY = ReviewsFail("review", "ConnectionFailed", "it does not answer", by_keys=True)
 EVICTED = LeaseEvicted("train", 3)
+RETIRED = KeysRetired("hmac", "trainer", "t1", ("GOOG1E",))
+LEFT = KeysLeft("hmac", "trainer", "t1", ("GOOG1E",), "Timeout", "no answer", 2.0)
+GIVEN_UP = KeysLeft("hmac", "trainer", "t1", ("GOOG1E",), "Http403", "ask for the role")
 ASK_REFUSED = AskRefused("grant", 990, credential="admin", caller="trainer", generation="0123456789abcdef")
 
 EVENTS: tuple[Event, ...] = (
@@ -58,6 +63,9 @@ EVENTS: tuple[Event, ...] = (
     StaleServed("train"),
     UpstreamAsked("aws-assume-role", "ok"),
     MinterLost("deadline"),
+    RETIRED,
+    LEFT,
+    GIVEN_UP,
     ASK_REFUSED,
     Limited("failures", 12_345, 1000),
     Limited("requests", 7, 1000, "trainer", "t1"),

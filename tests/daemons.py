@@ -91,7 +91,7 @@ def a_start(folder: Path, plan: Mapping[str, str] = PLAN, **more: Any) -> Start:
 
 def the_pool(daemon: Daemon) -> Pool:
     """The made-up minters of a daemon."""
-    pool = daemon._pool
+    pool = daemon._upstream.pool
     assert isinstance(pool, Pool)
     return pool
 

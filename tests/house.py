@@ -41,6 +41,8 @@ ARROWS: dict[str, set[str]] = {
     "keeper": SHAPE | {"plan"},
     "kept_leases": DECISIONS | {"desk", "rounds", "state", "threads"},
     "rounds": DECISIONS | {"waiting"},
+    "codes": DECISIONS | {"rounds"},
+    "retiring": DECISIONS | {"desk", "rounds"},
     "desk": DECISIONS | {"rounds"},
     # What is and what happened, told.
     "status": {"control_api", "keeper", "model", "plan"},
@@ -68,8 +70,8 @@ ARROWS: dict[str, set[str]] = {
     "checking": SHAPE | {"minter.client", "minter.frames", "plan"},
     "server.sockets": SHAPE | {"callers"},
     "server": DECISIONS
-    | {"callers", "control_api", "desk", "dialects", "explaining", "head", "ledger", "metrics", "origin", "rounds"}
-    | {"server.sockets", "state", "status", "threads", "waiting"}
+    | {"callers", "codes", "control_api", "desk", "dialects", "explaining", "head", "ledger", "metrics", "origin"}
+    | {"rounds", "server.sockets", "state", "status", "threads", "waiting"}
     | {"worker_env"},  # what a pod sets, told with its path token
     # The worker's and the command line's side.
     "worker_env": SHAPE | {"dialects"},
@@ -81,9 +83,10 @@ ARROWS: dict[str, set[str]] = {
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.
     "reloading": SHAPE | {"config", "plan", "supervisor", "threads"},
+    "upstream": SHAPE | {"config", "identity", "minter.asking", "minter.client"},
     "daemon": DECISIONS
-    | {"audit", "audit_file", "callers", "checking", "config", "control_api", "desk", "dialects", "identity", "ledger"}
-    | {"kept_leases", "logs", "metrics", "minter.asking", "minter.client", "process", "reloading", "rounds", "server"}
+    | {"audit", "audit_file", "callers", "checking", "config", "control_api", "desk", "dialects", "ledger", "logs"}
+    | {"kept_leases", "metrics", "minter.asking", "process", "reloading", "retiring", "rounds", "server", "upstream"}
     | {"server.sockets", "sources", "state", "status", "supervisor", "waiting", "worker_env"},
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
@@ -91,7 +94,8 @@ ARROWS: dict[str, set[str]] = {
     | {"explaining", "state"},
 }
 
-LOOPS = {"reloading", "rounds", "threads", "kept_leases", "server", "minter.client", "daemon", "cli"}
+LOOPS = {"reloading", "retiring", "rounds", "threads", "kept_leases", "server", "minter.client", "daemon", "cli"}
+LOOPS |= {"waiting"}
 # Who may import what others wrote; what stands in neither table is free.
 KEPT_IN = {
     "asyncio": LOOPS,

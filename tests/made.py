@@ -7,6 +7,7 @@ from broker.model import AccessToken, AwsKeys, Caller, CallerFacts, Facts, IdTok
 from broker.plan import Book, Rendered, make_book
 from broker.secret import Secret
 from broker.sources.aws_specs import AssumeRole, Session
+from broker.sources.gcs_hmac import GcsHmac
 from broker.sources.google import Adc
 from tests.leaping import EPOCH, START
 
@@ -29,6 +30,12 @@ def a_session(name: str = "base", **more: Any) -> Credential:
 def an_adc(name: str = "data", **more: Any) -> Credential:
     """A `gcp-adc` credential."""
     return _credential(name, "gcp-adc", Adc, None, more)
+
+
+def an_hmac(name: str = "hmac", base: str | None = None, **more: Any) -> Credential:
+    """A `gcs-hmac` credential: its keys are made for each job."""
+    more = {"service_account": "hmac@my-project.iam.gserviceaccount.com", "dedicated": True, **more}
+    return _credential(name, "gcs-hmac", GcsHmac, base, more)
 
 
 def _credential(name: str, source: str, type_: type[Spec], base: str | None, keys: dict[str, Any]) -> Credential:

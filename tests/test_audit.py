@@ -13,6 +13,8 @@ from broker.audit import MOST_REMEMBERED, Audit, ToLog
 from broker.events import (
     AskRefused,
     Event,
+    KeysLeft,
+    KeysRetired,
     LeaseEvicted,
     LeaseHanded,
     Limited,
@@ -27,6 +29,7 @@ from tests.all_events import ASK_REFUSED, DENIED, EVENTS, HANDED, HELD, ISSUED
 from tests.leaping import FakeClock
 
 AUDITED = AskRefused | Limited | LeaseEvicted | LeaseHanded | Reloaded | RequestDenied | TokenIssued | TokenRevoked
+AUDITED |= KeysRetired | KeysLeft
 
 
 class Paper:

@@ -31,7 +31,7 @@ from tests.daemons import (
 @pytest.fixture(autouse=True)
 def made_up_minters(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process is started in this file."""
-    monkeypatch.setattr("broker.daemon.Pool", Pool)
+    monkeypatch.setattr("broker.upstream.Pool", Pool)
 
 
 class TestStart:

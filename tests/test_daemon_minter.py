@@ -20,7 +20,7 @@ class TestMinterSocket:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         """Its processes have their own: a daemon that was taken over can give them no other."""
-        monkeypatch.setattr("broker.daemon.Pool", Pool)
+        monkeypatch.setattr("broker.upstream.Pool", Pool)
 
         async def run() -> tuple[list[object], str | None]:
             start = a_start(tmp_path, ELSEWHERE, identity={"AWS_PROFILE": "prod"})

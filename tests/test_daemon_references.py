@@ -18,7 +18,7 @@ TWO = ONE.replace("A =", 'B = { env = "LATER_SECRET" }, A =')
 class TestReferences:
     def test_they_go_to_minters_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """What a reload refers to anew goes there too, and what it no longer does stays gone."""
-        monkeypatch.setattr("broker.daemon.Pool", Pool)
+        monkeypatch.setattr("broker.upstream.Pool", Pool)
         monkeypatch.setenv("TEAM_SECRET", "t")
         monkeypatch.setenv("LATER_SECRET", "l")
         monkeypatch.setenv("OTHER", "o")

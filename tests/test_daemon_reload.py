@@ -38,7 +38,7 @@ MORE = {
 @pytest.fixture(autouse=True)
 def made_up_minters(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process is started in this file."""
-    monkeypatch.setattr("broker.daemon.Pool", Pool)
+    monkeypatch.setattr("broker.upstream.Pool", Pool)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ AUDITED = {**PLAN, "daemon": PLAN["daemon"] + 'audit_file = "{folder}/audit"\n'}
 @pytest.fixture(autouse=True)
 def quick_and_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process is started in this file, and a second is short."""
-    monkeypatch.setattr("broker.daemon.Pool", Pool)
+    monkeypatch.setattr("broker.upstream.Pool", Pool)
     monkeypatch.setattr("broker.daemon.TICK", 0.01)
 
 

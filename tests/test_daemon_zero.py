@@ -15,7 +15,7 @@ from tests.daemons import Pool, narrowly, on_uvloop, the_pool
 @pytest.fixture(autouse=True)
 def made_up_minters(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process is started in this file."""
-    monkeypatch.setattr("broker.daemon.Pool", Pool)
+    monkeypatch.setattr("broker.upstream.Pool", Pool)
 
 
 class TestZero:

@@ -64,7 +64,7 @@ IN_KEEPER = [
     ),
     ("a success keeps the last error", "        self.error = None\n        took", "        took"),
     ("a lease keeps the serial of the last", "        self._serial += 1\n", "        self._serial = 1\n"),
-    ("a new lease counts as handed already", "        self.handed = set()\n        refresh", "        refresh"),
+    ("a new lease counts as handed already", "        self.handed = set()\n        self.due", "        self.due"),
     (
         "mixes the value of one with the expiry of another",
         "minted.expires_at, began, ends, minted.facts, settings)\n        self._ahead_at",
@@ -72,18 +72,18 @@ IN_KEEPER = [
     ),
     (
         "refreshes at 0.9 of the life",
-        "schedule.refresh_at(began, ends, self._jitter(), minted.again)",
+        "schedule.refresh_at(began, ends, self._jitter(), again)",
         "began + 0.9 * (ends - began)",
     ),
     (
         "refreshes without jitter the wrong way",
-        "schedule.refresh_at(began, ends, self._jitter(), minted.again)",
+        "schedule.refresh_at(began, ends, self._jitter(), again)",
         "schedule.refresh_at(began, ends, 2.0)",
     ),
     (
         "may refresh at once, again and again",
-        "max(now + schedule.SOONEST, refresh - max(ahead, 0.0))",
-        "refresh",
+        "max(now + schedule.SOONEST, self._refresh_at(began, ends, minted.again) - max(ahead, 0.0))",
+        "self._refresh_at(began, ends, minted.again)",
     ),
     ("does not count failures", "        self.failures += 1\n", "        self.failures = 1\n"),
     ("ignores Retry-After", "self._jitter(), error.retry_after, left)", "self._jitter(), None, left)"),

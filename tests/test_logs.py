@@ -11,7 +11,7 @@ import structlog
 
 from broker import logs
 from broker.events import Event, ReviewsWork
-from tests.all_events import AWAY, BROKEN, EVENTS, EVICTED, FAILED, MINTED, REFUSED, RELOADED
+from tests.all_events import AWAY, BROKEN, EVENTS, EVICTED, FAILED, GIVEN_UP, LEFT, MINTED, REFUSED, RELOADED, RETIRED
 
 QUIET = {"AskRefused", "LeaseHanded", "RequestDenied", "TokenIssued", "TokenRevoked", "StaleServed", "UpstreamAsked"}
 
@@ -47,6 +47,9 @@ class TestListen:
             (REFUSED, "error"),
             (EVICTED, "error"),
             (RELOADED, "info"),
+            (RETIRED, "info"),
+            (LEFT, "warning"),
+            (GIVEN_UP, "error"),
             (BROKEN, "error"),
             (AWAY, "warning"),
             (ReviewsWork(), "info"),

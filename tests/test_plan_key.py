@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.model import CallerFacts
-from tests.made import TRAIN, a_book, a_role, a_session, an_adc
+from tests.made import TRAIN, a_book, a_role, a_session, an_adc, an_hmac
 
 FACTS = CallerFacts(caller="trainer", uid="1000", user="alice", group="vision")
 
@@ -38,6 +38,14 @@ class TestKey:
         plain, changed = (a_book(a_role(**more)).rendered("train", FACTS) for more in ({}, change))
 
         assert plain.key != changed.key
+
+    def test_it_is_the_job_where_each_has_its_own(self):
+        """And only there: all others are shared."""
+        book = a_book(a_role(), an_hmac())
+        facts = [CallerFacts(caller="trainer", job=job) for job in (None, "1", "2")]
+
+        assert len({book.rendered("hmac", one).key for one in facts}) == 3
+        assert len({book.rendered("train", one).key for one in facts}) == 1
 
     def test_it_is_the_base_too(self):
         """The same role from another identity is another session."""

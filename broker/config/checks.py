@@ -9,6 +9,7 @@ from broker.config.callers import CallerRead
 from broker.config.credentials import Entry
 from broker.config.daemon import address_in
 from broker.config.durations import human
+from broker.config.shape import Credential
 from broker.config.table import Table, did_you_mean
 from broker.config.templates import facts_in
 from broker.model import Spec
@@ -111,16 +112,22 @@ def _check_readiness(entry: Entry, entries: Entries) -> None:
     credential = entry.credential
     if credential is None:
         return
-    chain = (entries[name].credential for name in _chain(credential.name, entries))
-    facts = sorted({fact for link in chain if link for fact in _facts_of(link.spec)})
-    if facts:
-        reason = f"it renders {', '.join(f'{{{fact}}}' for fact in facts)}, known only when somebody asks"
+    if reason := _unknown_before(credential, entries):
         if credential.warm == "start":
             entry.table.note(f"cannot be minted at start: {reason}", "warm")
         if credential.required:
             entry.table.note(f"cannot gate readiness: {reason}", "required")
     elif credential.required and credential.warm == "first-use":
         entry.table.note('cannot gate readiness: warm = "first-use" mints it only when somebody asks', "required")
+
+
+def _unknown_before(credential: Credential, entries: Entries) -> str | None:
+    """Why it can only be minted when somebody asks."""
+    if credential.spec.per_job:
+        return "each job has one of its own, made when it asks"
+    chain = (entries[name].credential for name in _chain(credential.name, entries))
+    facts = sorted({fact for link in chain if link for fact in _facts_of(link.spec)})
+    return f"it renders {', '.join(f'{{{fact}}}' for fact in facts)}, known only when somebody asks" if facts else None
 
 
 def _facts_of(spec: Spec) -> set[str]:

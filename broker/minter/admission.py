@@ -13,7 +13,7 @@ from broker.minter.frames import Call, Examine, Question
 from broker.model import VALUES, CallerFacts, Given
 from broker.plan import Book, Rendered
 
-QUESTIONS = ("mint", "who")  # `who` shows no more than its lease does; `find` is for zero configuration
+QUESTIONS = ("mint", "who", "retire")  # `who` shows no more than its lease does; `find` is for zero configuration
 LARGEST_UID = 2**32 - 2
 LONGEST_USER = 256
 _UID = re.compile(r"0|[1-9][0-9]{0,9}")
@@ -56,6 +56,10 @@ def _admit_call(book: Book, call: Call) -> None:
     except BrokerError as error:
         raise NotAdmitted("facts", error.advice) from None
     _check_given(rendered, ask.given)
+    if call.do == "retire" and not rendered.spec.per_job:
+        raise NotAdmitted("question", "the daemon asked to end what nobody makes for a job")
+    if call.do != "retire" and ask.given.spent:
+        raise NotAdmitted("spent", "the daemon named keys to end, and asked for something else")
 
 
 def _chain(book: Book, name: str | None) -> list[str]:

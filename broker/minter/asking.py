@@ -22,7 +22,7 @@ Note = Callable[[Event], None]
 
 
 class Mints:
-    """Has a minter mint a lease."""
+    """Has a minter mint a lease, or end what was made for a job."""
 
     def __init__(self, pool: Pool, note: Note, generation: Callable[[], str]) -> None:
         self._pool = pool
@@ -36,6 +36,11 @@ class Mints:
         brought = await _counted(self._pool, question, rendered.credential.source, self._note)
         assert isinstance(brought, frames.Brought)
         return brought.minted
+
+    async def retire(self, rendered: Rendered, given: Given) -> None:
+        """End upstream the keys that are `spent`, and what minters that died have left. Raises MintError."""
+        ask = Ask(credential=rendered.label, facts=rendered.facts, generation=self._generation(), given=given)
+        await _counted(self._pool, frames.Call(do="retire", ask=ask), rendered.credential.source, self._note)
 
 
 class Reviewer:
@@ -54,9 +59,7 @@ class Reviewer:
         return examined.reviewed
 
 
-async def _counted(
-    pool: Pool, question: frames.Question, source: str, note: Note
-) -> frames.Brought | frames.Found | frames.Examined:
+async def _counted(pool: Pool, question: frames.Question, source: str, note: Note) -> frames.Good:
     try:
         answer = await pool.call(question)
     except MintError as error:

@@ -19,7 +19,7 @@ from broker.config.read import parse  # noqa: E402
 from broker.config.shape import Snapshot  # noqa: E402
 from broker.errors import BrokerError, IdentityMissing, Unreachable  # noqa: E402
 from broker.minter import frames, review  # noqa: E402
-from broker.model import Ask, Minted, Review, Reviewed  # noqa: E402
+from broker.model import Facts, Given, Minted, Review, Reviewed  # noqa: E402
 from broker.plan import Book, Rendered, make_book  # noqa: E402
 from broker.sources import TABLE, Source  # noqa: E402
 
@@ -65,8 +65,12 @@ def _answer(book: Book, call: frames.Question) -> frames.Answer:
         return frames.Found(source.find(rendered.spec) if source.find else None)
     if (rendered.base is None) != (ask.given.base is None):
         raise IdentityMissing("a chained credential needs the held lease of its base, and no other does")
-    minted = _mint(source, rendered, ask)
-    return frames.Brought(minted, source.who(rendered.spec, minted.value) if call.do == "who" else None)
+    given = msgspec.structs.replace(ask.given, credential=rendered.label)
+    if call.do == "retire":
+        _retire(source, rendered, given)
+        return frames.Retired()
+    minted = _mint(source, rendered, given)
+    return frames.Brought(minted, _who(source, rendered, given, minted) if call.do == "who" else None)
 
 
 def _examine(book: Book, asked: Review) -> Reviewed:
@@ -75,12 +79,27 @@ def _examine(book: Book, asked: Review) -> Reviewed:
     return review.answer(asked, book.config.daemon.kubernetes, book.config.audiences, os.environ)
 
 
-def _mint(source: Source, rendered: Rendered, ask: Ask) -> Minted:
-    if ask.given.audience is None:
-        return source.mint(rendered.spec, msgspec.structs.replace(ask.given, credential=rendered.label))
-    if source.id_token is None or ask.given.audience not in getattr(rendered.spec, "audiences", ()):
+def _mint(source: Source, rendered: Rendered, given: Given) -> Minted:
+    if given.audience is None:
+        return source.mint(rendered.spec, given)
+    if source.id_token is None or given.audience not in getattr(rendered.spec, "audiences", ()):
         raise Unreachable("the daemon asked for an audience that is not configured")
-    return source.id_token(rendered.spec, ask.given)
+    return source.id_token(rendered.spec, given)
+
+
+def _who(source: Source, rendered: Rendered, given: Given, minted: Minted) -> Facts:
+    """Whose it is; a key that no job will have does not outlive the question."""
+    try:
+        return source.who(rendered.spec, minted.value)
+    finally:
+        if rendered.spec.per_job and minted.facts.principal:
+            _retire(source, rendered, msgspec.structs.replace(given, spent=(minted.facts.principal,)))
+
+
+def _retire(source: Source, rendered: Rendered, given: Given) -> None:
+    if source.retire is None:
+        raise Unreachable("the daemon asked to end what nobody makes for a job")
+    source.retire(rendered.spec, given)
 
 
 def receive(daemon: socket.socket) -> bytes | None:

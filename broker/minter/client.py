@@ -70,7 +70,7 @@ class Pool:
         for minter in list(self._resting):
             self._end(minter)
 
-    async def call(self, call: frames.Question) -> frames.Brought | frames.Found | frames.Examined:
+    async def call(self, call: frames.Question) -> frames.Good:
         """Ask a minter. Raises the MintError that it answered, or Unreachable when it was lost or too slow."""
         async with self._places:
             minter = self._take()
@@ -89,9 +89,7 @@ class Pool:
             raise frames.to_error(answer)
         return answer
 
-    async def calls(
-        self, calls: Sequence[frames.Call]
-    ) -> list[frames.Brought | frames.Found | frames.Examined | BaseException]:
+    async def calls(self, calls: Sequence[frames.Call]) -> list[frames.Good | BaseException]:
         """Ask several minters at once; what one could not answer stands as its error."""
         return await asyncio.gather(*(self.call(call) for call in calls), return_exceptions=True)
 

@@ -28,9 +28,9 @@ _ERRORS = {error.__name__: error for error in (Denied, IdentityMissing, Malforme
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
-    """One question: "mint" a lease, mint and ask "who" it is, or "find" what zero configuration has."""
+    """One question: "mint" a lease, mint and ask "who" it is, "find" what zero configuration has, or "retire" keys."""
 
-    do: Literal["mint", "who", "find"]
+    do: Literal["mint", "who", "find", "retire"]
     ask: Ask
 
     @property
@@ -72,6 +72,10 @@ class Found(msgspec.Struct, frozen=True, tag="found"):
     identity: str | None
 
 
+class Retired(msgspec.Struct, frozen=True, tag="retired"):
+    """The answer to "retire": the keys are no more."""
+
+
 class Examined(msgspec.Struct, frozen=True, tag="examined"):
     """The answer to it."""
 
@@ -79,7 +83,8 @@ class Examined(msgspec.Struct, frozen=True, tag="examined"):
 
 
 Question = Call | Examine
-Answer = Failed | Brought | Found | Examined
+Good = Brought | Found | Retired | Examined
+Answer = Failed | Good
 
 _T = TypeVar("_T")
 

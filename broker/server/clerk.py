@@ -10,6 +10,7 @@ from broker import __version__, status
 from broker import control_api as api
 from broker.callers import match
 from broker.callers.accounts import Account
+from broker.codes import needs_code, start_with_code
 from broker.config.shape import CallerEntry
 from broker.desk import Desk
 from broker.dialects import environment
@@ -147,12 +148,12 @@ class Clerk:
         if not keepers:
             raise Refused(404, "NotFound", "no lease of that name that you may see: credbroker status lists them")
         if mfa_code is None:
-            if any(map(self.rounds.needs_code, keepers)):
+            if any(needs_code(self.rounds, keeper) for keeper in keepers):
                 raise IdentityMissing("an MFA code is needed", code="MfaRequired")
             return tuple(self.rounds.start(keeper) for keeper in keepers)
         now = self.clock.now()
         cold = (keeper for keeper in keepers if keeper.held(now) is None)
-        return (self.rounds.start_with_code(next(cold, keepers[0]), mfa_code),)
+        return (start_with_code(self.rounds, next(cold, keepers[0]), mfa_code),)
 
     def _as(self, account: Account, name: str, callers: tuple[str, ...]) -> list[Keeper]:
         """The credential as callers get it whose tokens the account may have."""

@@ -19,7 +19,6 @@ from broker.server.clerk import Clerk
 from broker.server.inquiry import Inquiry
 from broker.server.issuer import Issuer
 from broker.server.sockets import peer_session, peer_uid
-from broker.waiting import Landing
 
 BODY_DEADLINE = 5.0
 COLD_WAIT = 35.0  # a command waits for a mint as long as one may take
@@ -139,7 +138,7 @@ class Control:
         code = Secret(order.mfa_code) if order.mfa_code else None
         flights = self._clerk.refresh(account, request.match_info["name"], code, order.callers)
         try:
-            await asyncio.wait_for(asyncio.gather(*map(_landed, flights)), COLD_WAIT)
+            await asyncio.wait_for(asyncio.gather(*(flight.over() for flight in flights)), COLD_WAIT)
         except TimeoutError:
             raise NotReady("upstream has not answered yet; see credbroker status", retry_after=5.0) from None
         for flight in flights:
@@ -156,7 +155,7 @@ class Control:
             if isinstance(found, bytes):
                 return web.Response(body=found, content_type="application/json", headers=_NO_STORE)
             try:
-                await asyncio.wait_for(_landed(found), deadline - asyncio.get_running_loop().time())
+                await asyncio.wait_for(found.over(), deadline - asyncio.get_running_loop().time())
             except TimeoutError:
                 raise NotReady("nothing is minted yet; see credbroker status", retry_after=5.0) from None
 
@@ -246,9 +245,3 @@ async def _body(request: web.Request, kind: type[_T]) -> _T:
         raise Refused(408, "RequestTimeout", "the request's body did not come; send it at once") from None
     except msgspec.MsgspecError:
         raise Refused(400, "BadRequest", "the request's body is not what this path takes") from None
-
-
-async def _landed(flight: Landing) -> None:
-    landed = asyncio.Event()
-    flight.add(lambda _: landed.set())
-    await landed.wait()

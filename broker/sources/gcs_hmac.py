@@ -1,8 +1,9 @@
 """`gcs-hmac`: HMAC keys of a service account, for clients that read Cloud Storage as S3 from GCS_KEY and GCS_SECRET.
 
-Google ends none of them by itself, and they have no names: whose a key is can only be said of the account. So the
-account has to be the broker's alone, and the configuration has to say so. Each mint first deactivates and deletes the
-keys of that account which are older than twice the `ttl`, and then creates one; nothing else is remembered.
+Each job has a key of its own, which is deactivated and deleted when the job is over. Google ends none by itself, and
+they have no names: whose a key is can only be said of the account. So the account has to be the broker's alone, and the
+configuration has to say so. Each call deletes the keys of that account which are older than twice the `ttl`: what was
+left by a broker that died, or made for a job whose end nobody tells.
 """
 
 import re
@@ -37,6 +38,7 @@ class GcsHmac(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`gcs-hmac`: an HMAC key of a service account for each job, in GCS_KEY and GCS_SECRET; `exec` and `env` only."""
 
     kind: ClassVar[Kind] = Kind.GCS_HMAC
+    per_job: ClassVar[bool] = True
 
     service_account: Annotated[
         str,
@@ -88,16 +90,20 @@ class GcsHmac(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def mint(spec: GcsHmac, given: Given) -> Minted:
-    """Delete what is over, then create. A death in between leaves a key that a later mint finds too old."""
-    base = given.base or google.mint_adc(google.Adc(scopes=(SCOPE,)), given).value
-    if not isinstance(base, AccessToken):
-        raise Denied("`from` names a credential that is not Google's: correct it", code="WrongBase")
-    account = _Account(spec, base.token)
+    """Delete what is over, then create. A death in between leaves a key that a later call finds too old."""
+    account = _account(spec, given)
     left = account.reap()
     if left >= MOST:
-        advice = f"{spec.service_account} has {left} HMAC keys and Google allows {MOST}: delete some, or wait"
-        raise Throttled(advice, code="TooManyKeys")
+        advice = (
+            f"{spec.service_account} has {left} HMAC keys and Google allows {MOST}: wait for a job's end, or delete"
+        )
+        raise Throttled(f"{advice} keys that are nobody's", code="TooManyKeys")
     return account.create()
+
+
+def retire(spec: GcsHmac, given: Given) -> None:
+    """Delete the keys of a job that is over, as far as they are this account's, and what is over anyway."""
+    _account(spec, given).reap(given.spent)
 
 
 def who(spec: GcsHmac, value: Value) -> Facts:
@@ -106,6 +112,13 @@ def who(spec: GcsHmac, value: Value) -> Facts:
     held = dict(value.values)
     knock(spec.endpoint_url, "auto", AwsKeys(held["GCS_KEY"].open(), held["GCS_SECRET"], Secret("")))
     return Facts()
+
+
+def _account(spec: GcsHmac, given: Given) -> "_Account":
+    base = given.base or google.mint_adc(google.Adc(scopes=(SCOPE,)), given).value
+    if not isinstance(base, AccessToken):
+        raise Denied("`from` names a credential that is not Google's: correct it", code="WrongBase")
+    return _Account(spec, base.token)
 
 
 class _Account:
@@ -117,11 +130,12 @@ class _Account:
         self._keys = f"{spec.endpoint_url}/storage/v1/projects/{spec.project}/hmacKeys"
         self._named = urllib.parse.urlencode({"serviceAccountEmail": spec.service_account})
 
-    def reap(self) -> int:
-        """Deactivate and delete what is older than twice the ttl; how many are left."""
+    def reap(self, spent: tuple[str, ...] = ()) -> int:
+        """Deactivate and delete what is `spent`, and what is older than twice the ttl; how many are left."""
         page, answered = self._read("GET", f"{self._keys}?{self._named}", _Page)
         ours = [key for key in page.items if key.account == self._spec.service_account and key.state != "DELETED"]
-        over = [key for key in ours if answered.now - _moment(key.created) > 2 * self._spec.ttl]
+        oldest = answered.now - 2 * self._spec.ttl
+        over = [key for key in ours if key.id in spent or _moment(key.created) < oldest]
         for key in over:
             url = f"{self._keys}/{urllib.parse.quote(key.id, safe='')}"
             if key.state == "ACTIVE":  # Google deletes none that is
@@ -145,7 +159,7 @@ class _Account:
             Variables((("GCS_KEY", Secret(key.id)), ("GCS_SECRET", Secret(made.secret)))),
             expires_at=answered.now + lifetime,
             lifetime=lifetime,
-            facts=Facts(email=self._spec.service_account, project=self._spec.project),
+            facts=Facts(email=self._spec.service_account, principal=key.id, project=self._spec.project),
             skew=answered.skew,
         )
 
@@ -210,4 +224,4 @@ class _Made(msgspec.Struct):
     secret: str
 
 
-SOURCES = (Source(name="gcs-hmac", spec=GcsHmac, mint=mint, who=who, base=Kind.GOOGLE),)
+SOURCES = (Source(name="gcs-hmac", spec=GcsHmac, mint=mint, who=who, base=Kind.GOOGLE, retire=retire),)

@@ -12,7 +12,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of short-lived secret is minted. All functions block and may raise any MintError.
 
     `mint` and `id_token` give a Minted; `who` asks upstream who a value is (one call, for `check`); `find` says in a
-    few words which identity zero configuration would use, or None; `base` is the kind that `from` must name.
+    few words which identity zero configuration would use, or None; `base` is the kind that `from` must name. `retire`,
+    for what is made `per_job`, ends the keys that are `spent` (the `principal` of their facts) and what is left over.
     """
 
     name: str
@@ -22,3 +23,4 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     base: Kind | None = None
     id_token: Callable[[Any, Given], Minted] | None = None
     find: Callable[[Any], str | None] | None = None
+    retire: Callable[[Any, Given], None] | None = None

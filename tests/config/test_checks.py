@@ -1,5 +1,9 @@
+from typing import ClassVar
+
 import pytest
 
+from broker.sources import Source
+from tests.config import toy
 from tests.config.toy import config, mistakes
 
 SHARED = (
@@ -8,6 +12,12 @@ SHARED = (
 )
 
 ROLE = "source = 'aws-assume-role'\nrole_arn = 'arn:x'\n"
+
+
+class OfOneJob(toy.Session, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What each job has for itself."""
+
+    per_job: ClassVar[bool] = True
 
 
 def credential(name: str, text: str = "", source: str = ROLE) -> str:
@@ -139,6 +149,16 @@ class TestReadiness:
         assert len(alone) == len(chained) == 1
         assert alone[0].endswith("it renders {uid}, {user}, known only when somebody asks")
         assert chained[0].startswith("[credentials.b]")
+
+    @pytest.mark.parametrize("text", ["warm = 'start'", "required = true"])
+    def test_nor_can_what_each_job_has_for_itself(self, text: str, monkeypatch: pytest.MonkeyPatch):
+        """There is no job yet."""
+        own = Source(name="own", spec=OfOneJob, mint=toy.mint, who=toy.who)
+        monkeypatch.setitem(toy.TABLE, "own", own)
+
+        (mistake,) = told(credential("a", text, "source = 'own'\n"))
+
+        assert mistake.endswith("each job has one of its own, made when it asks")
 
     def test_the_caller_and_the_host_are_known_before(self):
         """They are the default session name."""

@@ -1,7 +1,8 @@
 """A strict fake of Cloud Storage as HMAC keys see it: the JSON API that makes them, and the XML API that takes them.
 
 The API wants a bearer token of the fake Google with a scope that may administer; the store a version 4 signature by an
-active key. A key has to be deactivated before it is deleted, and an account has ten at most, as at Google.
+active key. A key has to be deactivated before it is deleted, and an account has ten at most, as at Google. `steps` is
+told of each call before and after it was done, so that a test can strike there.
 """
 
 import secrets
@@ -56,6 +57,8 @@ class FakeGcsHmac:
         self.accounts = {ACCOUNT}
         self.may_administer = True
         self.done: list[str] = []
+        self.made: list[HmacKey] = []
+        self.steps: Callable[[str], None] = lambda _: None
         self.buckets = buckets
         self._registry, self._clock = registry, clock
         self.store = FakeS3(self.record, buckets, region="auto", clock=clock)
@@ -85,6 +88,13 @@ class FakeGcsHmac:
         """Either API."""
         if not call.path.startswith("/storage/v1/"):
             return self.store.answer(call)
+        name = {"GET": "list", "POST": "create", "PUT": "deactivate", "DELETE": "delete"}[call.method]
+        self.steps(f"before {name}")
+        answer = self._administer(call)
+        self.steps(f"after {name}")
+        return answer
+
+    def _administer(self, call: Call) -> Answer:
         token = call.fields.get("authorization", "").removeprefix("Bearer ")
         try:
             self._registry.check(token, *_SCOPES)
@@ -107,6 +117,7 @@ class FakeGcsHmac:
         if call.method != "POST" or len(theirs) >= MOST:
             return _error(400)
         key = self.plant(0, account)
+        self.made.append(key)
         self.done.append("create")
         return _json({"kind": "storage#hmacKey", "metadata": key.shown(), "secret": key.secret})
 

@@ -3,10 +3,7 @@
 The running daemon, and a strict fake of Oracle's cloud that kills the minter at the very step.
 """
 
-import os
-import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +11,7 @@ from tests.cli.newcomer import Newcomer, newcomer, until
 from tests.fakes.google.registry import key_of
 from tests.fakes.oci import BROKER, JOBS, REGION, TENANCY, FakeOci
 from tests.fakes.oci_signature import fingerprint
+from tests.faults.striking import strike
 from tests.sources.oci_world import pem
 
 LIFETIME = 7200
@@ -74,13 +72,6 @@ def left_over(fake: FakeOci, kind: str) -> str:
     return str(made["id"])
 
 
-def minters(daemon: int) -> list[int]:
-    """The daemon's children."""
-    return [
-        int(pid) for task in Path(f"/proc/{daemon}/task").iterdir() for pid in (task / "children").read_text().split()
-    ]
-
-
 @pytest.mark.parametrize("sort", KINDS, ids=[kind for _, kind, _ in KINDS])
 class TestKilled:
     @pytest.mark.parametrize("step", STEPS, ids=" ".join)
@@ -93,14 +84,8 @@ class TestKilled:
         old = left_over(fake, kind)
         killed: list[int] = []
 
-        def kill(now: str, at: str) -> None:
-            if (now, at) == step and not killed:
-                killed.extend(minters(daemon.pid))
-                for pid in killed:
-                    os.kill(pid, signal.SIGKILL)
-
         with user.serving() as daemon:
-            fake.hook = kill
+            fake.hook = lambda now, at: strike(daemon.pid, " ".join(step), killed, f"{now} {at}")
             until(lambda: user.run("get", "jobs").status == 0)
             rows = fake.keys[JOBS, kind]
             orphans = len(rows) - 1

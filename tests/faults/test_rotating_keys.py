@@ -3,14 +3,10 @@
 Nobody is ever handed a key that is deleted while it lives, and whatever a death left behind is deleted once it is over.
 """
 
-import contextlib
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +14,7 @@ from broker.sources import rotation
 from tests.cli.newcomer import Newcomer, newcomer, until
 from tests.fakes.b2 import REGION, FakeB2, Key
 from tests.fakes.objects import Buckets
+from tests.faults.striking import strike
 
 CALLS = ("b2_authorize_account", "b2_list_buckets", "b2_list_keys", "b2_delete_key", "b2_create_key")
 STEPS = tuple(f"{when} {call}" for call in CALLS for when in ("before", "after"))
@@ -66,16 +63,6 @@ def left_over(b2: FakeB2) -> str:
     return key.id
 
 
-def minters(user: Newcomer) -> list[int]:
-    """The children of the daemon, which are its minters."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if stat.read_text().rpartition(")")[2].split()[1] == user.environment["DAEMON"]:
-                found.append(int(stat.parent.name))
-    return found
-
-
 def served(user: Newcomer) -> str:
     """The id of the key that is handed out now."""
     ran = user.run("get", "b2", "--format", "json")
@@ -90,7 +77,7 @@ class TestKilledAtEachStep:
         for step in STEPS:
             left = left_over(b2)
             killed: list[int] = []
-            b2.steps = partial(self.strike, user, step, killed)
+            b2.steps = partial(strike, int(user.environment["DAEMON"]), step, killed)
 
             refused = user.run("refresh", "b2")
 
@@ -112,16 +99,6 @@ class TestKilledAtEachStep:
         # of the held one counts as the same.
         until(lambda: user.run("refresh", "b2").status == 0 and served(user) in b2.keys)
         assert [key.name for key in past if key.id in b2.keys] == []
-
-    @staticmethod
-    def strike(user: Newcomer, step: str, killed: list[int], now: str) -> None:
-        """Every minter, at once, when it comes to that step."""
-        if now != step:
-            return
-        killed += minters(user)
-        for pid in killed:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
 
 class TestAtStart:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import signal
-import time
 from pathlib import Path
 
 from tests.cli.newcomer import CREDBROKER, until
@@ -12,19 +11,16 @@ from tests.keys import forget
 
 
 class TestKilledAndStartedWithUpstreamAway:
-    def test_it_serves_what_it_held_within_a_second_and_is_ready(self, kept: Kept):
+    def test_it_serves_what_it_held_and_is_ready_before_upstream_is_asked(self, kept: Kept):
         """The promise: one of a caller, one chained, and without one call upstream."""
         given = kept.warm_up()
         kept.kill()
         kept.sts.script, before = down, len(kept.sts.calls)
-        began = time.monotonic()
         kept.start()
-        took = time.monotonic() - began
 
         assert kept.given() == given
         assert kept.client.get("/readyz", dict[str, object])["ready"]
         assert len(kept.sts.calls) == before
-        assert took < 1.0 + 1.0  # a second of its own; the rest is Python's start on a machine that runs other tests
         assert len(kept.lines("leases taken over")) == 1
         assert "state on, 4 sealed in" in kept.run("status").out
 

@@ -10,7 +10,7 @@ from broker.minter.frames import Call, Examine
 from broker.model import Ask, CallerFacts, Given, Review, Value
 from broker.plan import Book
 from broker.secret import Secret
-from tests.made import SERVICE, a_book, a_role, a_session, a_token, an_adc, an_entry, an_id_token, keys
+from tests.made import SERVICE, a_book, a_role, a_session, a_token, an_adc, an_entry, an_hmac, an_id_token, keys
 
 BOOK = a_book(
     a_session("base"),
@@ -20,7 +20,8 @@ BOOK = a_book(
     a_role("by-user", session_name="{user}"),
     an_adc("data", audiences=(SERVICE,)),
     a_role("nobodys"),
-    an_entry("trainer", "train", "data"),
+    an_hmac(),
+    an_entry("trainer", "train", "data", "hmac"),
     an_entry("chainer", "long"),
     an_entry("member", "by-user", "data"),
     an_entry("empty"),
@@ -30,7 +31,7 @@ ALICE: dict[str, Any] = {"caller": "trainer", "uid": "1000", "user": "alice"}
 
 def call(credential: str = "data", do: str = "mint", base: Value | None = None, **more: Any) -> Call:
     """A question; `more` are facts, and an audience."""
-    given = Given(base=base, audience=more.pop("audience", None))
+    given = Given(base=base, audience=more.pop("audience", None), spent=more.pop("spent", ()))
     facts = CallerFacts(**{**ALICE, **more})
     return Call(do=do, ask=Ask(credential=credential, facts=facts, generation="0" * 64, given=given))  # type: ignore[arg-type]  # any
 
@@ -59,6 +60,9 @@ class TestAdmitted:
             call("train", caller="chainer", base=keys()),
             call("base", caller="chainer"),
             call("by-user", caller="member"),
+            call("hmac", job="0123456789ab"),
+            call("hmac", do="retire", spent=("GOOG1E",)),
+            call("hmac", do="retire"),
         ],
         ids=str,
     )
@@ -90,6 +94,9 @@ class TestRefused:
             (call("long", base=keys()), "grant"),
             (call(caller="empty"), "grant"),
             (call("train", caller="member", base=keys()), "grant"),
+            (call("data", do="retire"), "question"),
+            (call("hmac", do="retire", caller="member", spent=("GOOG1E",)), "grant"),
+            (call("hmac", spent=("GOOG1E",)), "spent"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )

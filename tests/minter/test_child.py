@@ -5,13 +5,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
 
+import msgspec
 import pytest
 
 from broker.errors import Denied, IdentityMissing, Malformed, MintError, Throttled, Unreachable
 from broker.minter import frames
-from broker.minter.frames import Brought, Call, Failed, Found
+from broker.minter.frames import Brought, Call, Failed, Found, Retired
 from broker.model import AccessToken, Ask, Given, IdToken
 from broker.plan import Book, make_book
 from broker.secret import Secret
@@ -77,6 +79,31 @@ class TestAnswer:
         assert isinstance(found, Brought)
         assert found.facts is not None
         assert found.facts.email == "for alice@example"
+
+    def test_keys_of_a_job_that_is_over_are_ended(self, book: Book, tmp_path: Path):
+        """By their ids, and with the base where there is one."""
+        ended = tmp_path / "ended"
+        jobs = make_book(toys.read(toys.snapshot(jobs=f'source = "jobs"\ntext = "{ended}"')))
+
+        assert answer(jobs, "jobs", do="retire", given=Given(spent=("a", "b"))) == Retired()
+        assert ended.read_text() == "- a,b"
+        assert isinstance(answer(book, "one", do="retire", given=Given(spent=("a",))), Unreachable)
+
+    @pytest.mark.parametrize("asked_of", ["upstream answers", "upstream does not"])
+    def test_a_key_that_check_made_does_not_outlive_the_question(
+        self, tmp_path: Path, asked_of: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        """No job will ever have it."""
+        ended = tmp_path / "ended"
+        jobs = make_book(toys.read(toys.snapshot(jobs=f'source = "jobs"\ntext = "{ended}"')))
+        if asked_of == "upstream does not":
+            broken = msgspec.structs.replace(toys.JOBS, who=mock.Mock(side_effect=Denied("not allowed")))
+            monkeypatch.setattr(child, "TABLE", {**toys.SOURCES, "jobs": broken})
+
+        found = answer(jobs, "jobs", do="who")
+
+        assert isinstance(found, Brought if asked_of == "upstream answers" else Denied)
+        assert ended.read_text() == "- key-1"
 
     @pytest.mark.parametrize(("credential", "identity"), [("one", "for alice"), ("dumb", None)])
     def test_find_says_what_there_is_and_mints_nothing(self, book: Book, credential: str, identity: str | None):

@@ -40,6 +40,7 @@ ASK = Ask(credential="train", facts=CallerFacts(caller="trainer", uid="1000"), g
 CALLS = [
     Call(do="mint", ask=ASK),
     Call(do="find", ask=ASK),
+    Call(do="retire", ask=msgspec.structs.replace(ASK, given=Given(base=a_token(), spent=("GOOG1E", "GOOG2E")))),
     Call(do="who", ask=msgspec.structs.replace(ASK, given=Given(base=keys(), mfa_code=Secret("123456")))),
     Call(do="mint", ask=msgspec.structs.replace(ASK, given=Given(base=a_token(), audience="https://x"))),
 ]
@@ -47,6 +48,7 @@ ANSWERS: list[frames.Answer] = [
     Failed("Denied", "advice", "AccessDenied", 7.5),
     Found(None),
     Found("a profile"),
+    frames.Retired(),
     Brought(a_minted(keys(), facts=Facts(arn="arn", handed_on=True), skew=-2.5)),
     Brought(a_minted(a_token()), Facts(email="e")),
     Brought(a_minted(an_id_token())),

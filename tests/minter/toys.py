@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
+
 from broker.config.read import parse
 from broker.config.shape import Config, Snapshot
 from broker.errors import Denied, Throttled
@@ -32,6 +34,23 @@ class Toy(Spec, frozen=True, kw_only=True):
     does: str = "answer"
     text: str = "plain"
     audiences: tuple[str, ...] = ()
+
+
+class JobsToy(Toy, frozen=True, kw_only=True):
+    """The same for each job; what is ended is written to the file `text`."""
+
+    per_job: ClassVar[bool] = True
+
+
+def mint_key(spec: JobsToy, given: Given) -> Minted:
+    """One token, as the key `key-1`."""
+    return msgspec.structs.replace(mint(spec, given), facts=Facts(principal="key-1"))
+
+
+def retire(spec: JobsToy, given: Given) -> None:
+    """Write down what is to be ended."""
+    base = given.base.token.open() if isinstance(given.base, AccessToken) else "-"
+    Path(spec.text).write_text(f"{base} {','.join(given.spent)}")
 
 
 def mint(spec: Toy, given: Given) -> Minted:
@@ -138,7 +157,8 @@ def _introspect(_: Toy, __: Given) -> str:
 
 TOY = Source(name="toy", spec=Toy, mint=mint, who=who, base=Kind.GOOGLE, id_token=id_token, find=lambda spec: spec.text)
 DUMB = Source(name="dumb", spec=Toy, mint=mint, who=who)  # neither finds anything nor mints ID tokens
-SOURCES = {source.name: source for source in (TOY, DUMB)}
+JOBS = Source(name="jobs", spec=JobsToy, mint=mint_key, who=who, base=Kind.GOOGLE, retire=retire)
+SOURCES = {source.name: source for source in (TOY, DUMB, JOBS)}
 
 
 def config(**credentials: str) -> str:

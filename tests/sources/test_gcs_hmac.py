@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from broker.errors import Denied, IdentityMissing, Malformed, MintError, Throttled, Unreachable
 from broker.model import AccessToken, Given, Kind, Variables
 from broker.secret import Secret
 from broker.sources import google
-from broker.sources.gcs_hmac import MOST, SCOPE, GcsHmac, mint, who
+from broker.sources.gcs_hmac import MOST, SCOPE, GcsHmac, mint, retire, who
 from tests.fakes.gcs_hmac import ACCOUNT, FakeGcsHmac
 from tests.fakes.google.registry import Registry
 from tests.fakes.objects import Buckets
@@ -79,6 +80,7 @@ class TestMint:
         assert minted.value == Variables((("GCS_KEY", Secret(key.id)), ("GCS_SECRET", Secret(key.secret))))
         assert 895 < minted.lifetime <= 900
         assert (minted.facts.identity, minted.facts.project) == (ACCOUNT, "my-project")
+        assert minted.facts.principal == key.id  # by which it is ended
 
     def test_without_from_the_identity_is_the_ambient_one(
         self, gcs: FakeGcsHmac, specs: Specs, monkeypatch: pytest.MonkeyPatch
@@ -109,6 +111,17 @@ class TestMint:
         assert gcs.done == ["deactivate", "delete", "delete", "create"]
         assert kept < set(gcs.keys)
         assert len(gcs.keys) == len(kept) + 1
+
+    def test_the_keys_of_a_job_that_is_over_are_deleted_at_once(self, gcs: FakeGcsHmac, specs: Specs, given: Given):
+        """And what is too old with them; never another account's, whoever names it."""
+        spent, other, old = gcs.plant(60), gcs.plant(60, "other@my-project"), gcs.plant(3 * DAY)
+        kept = {gcs.plant(60).id, other.id}
+
+        retire(specs(), msgspec.structs.replace(given, spent=(spent.id, other.id, "GOOG1EGONE")))
+
+        assert set(gcs.keys) == kept
+        assert old.id not in gcs.keys
+        assert gcs.done == ["deactivate", "delete"] * 2
 
     def test_that_another_minter_deletes_the_same_is_no_error(self, gcs: FakeGcsHmac, specs: Specs, given: Given):
         """Two of them reap at once."""

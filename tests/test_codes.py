@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from broker.codes import needs_code, start_with_code
 from broker.errors import BrokerError, Denied, IdentityMissing
 from broker.plan import Rendered
 from broker.secret import Secret
@@ -45,7 +46,7 @@ class TestCode:
 
         async def main(clock: FakeClock) -> list[tuple[str, bool]]:
             async with Running(clock) as play:
-                await landed(play.rounds.start_with_code(play.rounds.keeper(chain(base, role)), CODE))
+                await landed(start_with_code(play.rounds, play.rounds.keeper(chain(base, role)), CODE))
                 return coded(play)
 
         assert leap(main) == asked
@@ -57,8 +58,8 @@ class TestCode:
             async with Running(clock) as play:
                 rendered = chain({"mfa_serial": DEVICE}, {})
                 keeper = play.rounds.keeper(rendered)
-                await landed(play.rounds.start_with_code(keeper, CODE))
-                await landed(play.rounds.start_with_code(keeper, CODE))
+                await landed(start_with_code(play.rounds, keeper, CODE))
+                await landed(start_with_code(play.rounds, keeper, CODE))
                 return coded(play)[2:]
 
         assert leap(main) == [("train", True)]
@@ -72,7 +73,7 @@ class TestCode:
                 await asyncio.sleep(0.1)
                 keeper = play.rounds.keeper(a_rendered(a_role("train")))
                 play.rounds.ask(keeper)
-                await landed(play.rounds.start_with_code(keeper, CODE))
+                await landed(start_with_code(play.rounds, keeper, CODE))
                 return play.upstream.asked[-1].given.mfa_code == CODE
 
         assert leap(main)
@@ -86,7 +87,7 @@ class TestCode:
                 play.upstream.trouble = lambda _: None if coded(play)[-1][1] else IdentityMissing("a code, please")
                 play.rounds.ask(keeper)
                 await asyncio.sleep(0.1)
-                error = await landed(play.rounds.start_with_code(keeper, CODE))
+                error = await landed(start_with_code(play.rounds, keeper, CODE))
                 return coded(play), error
 
         assert leap(main) == ([("train", False), ("train", True)], None)
@@ -99,7 +100,7 @@ class TestCode:
                 keeper = play.rounds.keeper(a_rendered(a_role("train")))
                 play.rounds.ask(keeper)
                 await asyncio.sleep(0.1)
-                await landed(play.rounds.start_with_code(keeper, CODE))
+                await landed(start_with_code(play.rounds, keeper, CODE))
                 return coded(play)
 
         assert leap(main) == [("train", False)]
@@ -117,9 +118,9 @@ class TestCode:
         async def main(clock: FakeClock) -> tuple[bool, bool]:
             async with Running(clock) as play:
                 keeper = play.rounds.keeper(chain(base, role))
-                before = play.rounds.needs_code(keeper)
-                await landed(play.rounds.start_with_code(keeper, CODE))
-                return before, play.rounds.needs_code(keeper)
+                before = needs_code(play.rounds, keeper)
+                await landed(start_with_code(play.rounds, keeper, CODE))
+                return before, needs_code(play.rounds, keeper)
 
         assert leap(main) == (cold, warm)
 
@@ -129,10 +130,10 @@ class TestCode:
         async def main(clock: FakeClock) -> tuple[BrokerError | None, bool]:
             async with Running(clock) as play:
                 keeper = play.rounds.keeper(a_rendered(a_role("train")))
-                await landed(play.rounds.start_with_code(keeper, CODE))
+                await landed(start_with_code(play.rounds, keeper, CODE))
                 play.upstream.trouble = lambda _: Denied("wrong code", code="AccessDenied")
-                await landed(play.rounds.start_with_code(keeper, CODE))
-                error = await landed(play.rounds.start_with_code(keeper, CODE))
+                await landed(start_with_code(play.rounds, keeper, CODE))
+                error = await landed(start_with_code(play.rounds, keeper, CODE))
                 return error, keeper.held(clock.now()) is not None
 
         error, held = leap(main)

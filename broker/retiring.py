@@ -1,0 +1,193 @@
+"""Keys that are made for one job each: known from their mint on, and ended upstream when the job is over.
+
+It stands between the rounds and the minters, so that a key is known whatever becomes of its keeper. What cannot be
+ended now is tried again for an hour, and then told; the source finds by its age what nobody knows of any more.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from broker import schedule
+from broker.desk import granted_again
+from broker.errors import BrokerError
+from broker.events import Event, KeysLeft, KeysRetired, LeasesTakenOver, TokenRevoked
+from broker.model import POD, Given, Minted, Value
+from broker.plan import Book, Rendered
+from broker.rounds import Clock, Note, Rounds
+
+PATIENCE = 3600.0  # for an upstream that cannot end a key now
+LAST = 10.0  # and at the end of the daemon
+FIRST_SWEEP = 60.0  # from the start to the first look for what others have left; a mint looks too
+SWEEP = 3600.0
+GONE = "the configuration has no such credential any more, as it was when they were made: delete them by hand"
+
+
+class Mints(Protocol):
+    """What `minter.asking` offers."""
+
+    async def mint(self, rendered: Rendered, given: Given) -> Minted:
+        """A new lease's value."""
+
+    async def retire(self, rendered: Rendered, given: Given) -> None:
+        """End the keys that are spent."""
+
+
+class Errand(msgspec.Struct, eq=False):
+    """Keys of one job to be ended; none where it is only to be looked for what is left over. On the boot clock."""
+
+    rendered: Rendered
+    keys: tuple[str, ...]
+    due: float
+    until: float
+    failures: int = 0
+
+
+class Retiring:
+    """Ends what was made for jobs. `lives` says of a worker token's id whether the token still lives."""
+
+    def __init__(  # noqa: PLR0913 - the composition root hands over the parts, each by name
+        self,
+        *,
+        mints: Mints,
+        rounds: Callable[[], Rounds],
+        book: Callable[[], Book],
+        lives: Callable[[str], bool],
+        note: Note,
+        clock: Clock,
+    ) -> None:
+        self._mints = mints
+        self._rounds = rounds
+        self._book = book
+        self._lives = lives
+        self._note = note
+        self._clock = clock
+        self._made: dict[str, list[tuple[Rendered, str]]] = {}  # by job
+        self._errands: list[Errand] = []
+        self._sweep = clock.now() + FIRST_SWEEP
+        self._poke = asyncio.Event()
+
+    async def mint(self, rendered: Rendered, given: Given) -> Minted:
+        """A new lease's value, as the minters bring it. Raises MintError."""
+        minted = await self._mints.mint(rendered, given)
+        self._know(rendered, minted.facts.principal)
+        return minted
+
+    def listen(self, event: Event) -> None:
+        """An event of the ledger: a token's end is its job's; leases of the process before us are jobs' too."""
+        if isinstance(event, TokenRevoked):
+            self._end(event.token_id)
+        elif isinstance(event, LeasesTakenOver):
+            for keeper in self._rounds().keepers:
+                self._know(keeper.rendered, keeper.lease.facts.principal if keeper.lease else None)
+
+    async def run(self) -> None:
+        """Until cancelled, end what is to be ended, one job after the other."""
+        while True:
+            now = self._clock.now()
+            if now >= self._sweep:
+                self._sweep = now + SWEEP
+                self._errands += [Errand(one, (), now, now) for one in self._book().per_job()]
+            for errand in [one for one in self._errands if one.due <= now]:
+                await self._do(errand)
+            due = min((one.due for one in self._errands), default=self._sweep)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(min(due, self._sweep) - self._clock.now(), 0.0)):
+                    await self._poke.wait()
+            self._poke.clear()
+
+    async def close(self, *, all_over: bool) -> None:
+        """The last tries, as far as upstream answers soon; `all_over` where every job ends with this daemon."""
+        for job in list(self._made) if all_over else ():
+            self._end(job)
+        errands = [one for one in self._errands if one.keys]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST):
+                await asyncio.gather(*map(self._do, errands))
+        for errand in self._errands:
+            self._leave(errand, BrokerError("the broker has ended before they could be", code="Stopped"))
+
+    def _know(self, rendered: Rendered, key: str | None) -> None:
+        """A key is there. The job may be over already; of a pod's, nobody will say so."""
+        job = rendered.job
+        if job is None or key is None or job.startswith(POD):
+            return
+        made = self._made.setdefault(job, [])
+        if key not in {known for _, known in made}:
+            made.append((rendered, key))
+        if not self._lives(job):
+            self._end(job)
+
+    def _end(self, job: str) -> None:
+        self._rounds().release(job)
+        keys, rendereds = defaultdict[bytes, list[str]](list), {}
+        for rendered, key in self._made.pop(job, ()):
+            keys[rendered.key].append(key)
+            rendereds[rendered.key] = rendered
+        now = self._clock.now()
+        self._errands += [Errand(rendereds[one], tuple(keys[one]), now, now + PATIENCE) for one in keys]
+        self._poke.set()
+
+    async def _do(self, errand: Errand) -> None:
+        """One call upstream. It stays an errand until that is answered, or is not worth another try."""
+        try:
+            again = _still(self._book(), errand.rendered)
+            await self._mints.retire(again, Given(base=await self._base(again), spent=errand.keys))
+        except BrokerError as error:
+            self._failed(errand, error)
+        else:
+            self._errands.remove(errand)
+            if errand.keys:
+                facts = errand.rendered.facts
+                self._note(KeysRetired(errand.rendered.label, facts.caller, facts.job, errand.keys))
+
+    def _failed(self, errand: Errand, error: BrokerError) -> None:
+        now = self._clock.now()
+        if again_in := _again_in(errand, error, now):
+            errand.failures += 1
+            errand.due = now + again_in
+        else:
+            self._errands.remove(errand)
+        self._leave(errand, error, again_in)
+
+    def _leave(self, errand: Errand, error: BrokerError, again_in: float | None = None) -> None:
+        facts, label = errand.rendered.facts, errand.rendered.label
+        if errand.keys:
+            self._note(KeysLeft(label, facts.caller, facts.job, errand.keys, error.code, error.advice, again_in))
+
+    async def _base(self, rendered: Rendered) -> Value | None:
+        """What is held of the credential that it chains from, minted where nothing is. Raises BrokerError."""
+        if rendered.base is None:
+            return None
+        keeper = self._rounds().keeper(rendered.base)
+        keeper.asked = self._clock.now()
+        if (lease := self._rounds().held(keeper)) is None:
+            flight = self._rounds().ask(keeper)
+            await flight.over()
+            lease = self._rounds().held(keeper)
+            if lease is None:
+                raise flight.error or BrokerError("what it chains from was gone at once", code="NotReady")
+        return lease.value
+
+
+def _still(book: Book, rendered: Rendered) -> Rendered:
+    """The same by the configuration of now. Raises BrokerError where that has none."""
+    for again in granted_again(book, rendered.label, rendered.facts, rendered.audience):
+        if again.key == rendered.key:
+            return again
+    raise BrokerError(GONE, code="NotConfigured")
+
+
+def _again_in(errand: Errand, error: BrokerError, now: float) -> float | None:
+    """Seconds until the next try, if there is to be one: what is over by itself is not asked for ever."""
+    if error.code == "NotConfigured" or now >= errand.until:
+        return None
+    if not error.transient:
+        return schedule.LONGEST_PATIENCE
+    jitter = random.uniform(-1, 1)  # noqa: S311 - spreads load, keeps no secret
+    return schedule.retry_in(errand.failures + 1, jitter, error.retry_after)
