@@ -51,6 +51,7 @@ class Firsts(NamedTuple):
     databricks: api.Granted | None = None
     oci: api.Granted | None = None
     variables: tuple[api.Granted, ...] = ()
+    left_out: tuple[api.Granted, ...] = ()  # clients would not look at both: a key that nobody reads is not even made
 
     @property
     def all(self) -> tuple[api.Granted, ...]:
@@ -63,14 +64,16 @@ def firsts(worker: api.Worker, making: Making) -> Firsts:
     """The first of each kind that is wanted; of private-env every one, since each has names of its own."""
     wanted = [one for one in worker.granted if Kind(one.kind) not in making.without]
     found = {one.kind: one for one in wanted if one.first}
-    variables = (one for one in wanted if one.kind in OF_VARIABLES and (one.first or one.kind == Kind.ENV))
+    variables = [one for one in wanted if one.kind in OF_VARIABLES and (one.first or one.kind == Kind.ENV)]
+    left_out = [one for one in variables if one.kind == Kind.GCS_HMAC and Kind.GOOGLE in found]
     return Firsts(
         aws=found.get(Kind.AWS),
         google=found.get(Kind.GOOGLE),
         azure=found.get(Kind.AZURE),
         databricks=found.get(Kind.DATABRICKS),
         oci=found.get(Kind.OCI),
-        variables=tuple(variables),
+        variables=tuple(one for one in variables if one not in left_out),
+        left_out=tuple(left_out),
     )
 
 

@@ -69,7 +69,7 @@ def environment(
         private_home=home,
     )
     changes = worker_environment(made, os.environ)
-    _tell_left_out(fetched.variables, changes)
+    _tell_left_out(first, fetched.variables, changes)
     return changes
 
 
@@ -90,8 +90,10 @@ def settings(first: Firsts) -> Settings:
     return tuple(dict(pair for one in clouds for pair in one.settings).items())
 
 
-def _tell_left_out(variables: tuple[VariablesGrant, ...], changes: Environment) -> None:
+def _tell_left_out(first: Firsts, variables: tuple[VariablesGrant, ...], changes: Environment) -> None:
     given = dict(changes.set)
+    for one in first.left_out:
+        warn(f"{one.name} is left out, and no key is made: a Google token is granted too; choose with --without gcp")
     for grant in variables:
         if any(given.get(name) is not value for name, value in grant.values):
             warn(f"{grant.name} is left out: another credential has variables of it; choose with --use or --without")

@@ -28,6 +28,7 @@ SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
 MOST = 10  # keys that Google lets a service account have
 SLACK = 60.0  # seconds that Google's clock may be ahead of what its answer says of it
 _END = r"$(?!\n)"
+_PART = r"\{(?:caller|hostname|uid|user|group)\}"
 _KEY = re.compile(r"[!-~]{1,1024}")
 _GONE = 404
 
@@ -44,7 +45,7 @@ class GcsHmac(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             max_length=256,
-            pattern=rf"^[a-z0-9-]+@[a-z][a-z0-9-]{{4,28}}[a-z0-9]\.iam\.gserviceaccount\.com{_END}",
+            pattern=rf"^(?:[a-z0-9-]|{_PART})+@[a-z][a-z0-9-]{{4,28}}[a-z0-9]\.iam\.gserviceaccount\.com{_END}",
             description="whose keys they are; it must be this broker's alone",
         ),
     ]
@@ -58,7 +59,7 @@ class GcsHmac(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ge=900,
             le=604_800,
             extra={"unit": "seconds"},
-            description="how long a job can count on its keys, at the least; they end after twice that",
+            description="how long a job can count on its key; one whose job's end is not known ends after twice that",
         ),
     ] = 86_400
     endpoint_url: Annotated[

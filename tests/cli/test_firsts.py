@@ -40,3 +40,12 @@ class TestFirsts:
 
         assert firsts(worker, Making()) == Firsts(None, None, azure=BLOB, databricks=LAKE)
         assert firsts(worker, Making(without=frozenset({Kind.AZURE}))) == Firsts(None, None, databricks=LAKE)
+
+    def test_a_key_that_no_client_would_look_at_is_not_asked_for(self):
+        """It would be made for that, and there are ten."""
+        hmac = msgspec.structs.replace(VAULT, name="hmac", kind=str(Kind.GCS_HMAC), first=True)
+        worker = msgspec.structs.replace(WORKER, granted=(DATA, hmac))
+        alone = Making(without=frozenset({Kind.GOOGLE}))
+
+        assert firsts(worker, Making()) == Firsts(None, DATA, left_out=(hmac,))
+        assert firsts(worker, alone) == Firsts(None, None, variables=(hmac,))

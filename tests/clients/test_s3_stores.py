@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.newcomer import CREDBROKER, Newcomer, Ran, newcomer
+from tests.cli.newcomer import CREDBROKER, Newcomer, Ran, newcomer, until
 from tests.clients.stage import PROGRAMS, clients_python
 from tests.fakes.b2 import REGION, FakeB2
 from tests.fakes.coreweave import API_TOKEN as COREWEAVE_TOKEN
@@ -210,7 +210,7 @@ class TestB2:
 
 class TestGcsHmac:
     def test_a_client_that_reads_its_keys_from_the_environment(self, user: Newcomer):
-        """As MosaicML Streaming does; keys that are too old are gone when the daemon has started."""
+        """As MosaicML Streaming does; its key is gone when it has ended, and one that was too old with it."""
         with FakeGoogle() as google:
             gcs = FakeGcsHmac(google.registry, buckets())
             old = gcs.plant(25 * 3600)
@@ -219,13 +219,14 @@ class TestGcsHmac:
                 user.configure(HMAC.format(key_file=key_file, account=HMAC_ACCOUNT, url=store.url))
                 with user.serving():
                     ran = client(user, "boto3_gcs_hmac.py", store.url, "data")
+                    until(lambda: not gcs.keys)
                     checked = user.run("check")
 
         assert ran.status == 0, ran.err
         said = json.loads(ran.out)
         assert said["sha256"] == hashlib.sha256(BODY).hexdigest()
         assert gcs.buckets.get("data", "mine/out.bin").body == BODY
-        assert said["key"] in gcs.keys
+        assert gcs.made[0].id == said["key"]
         assert old.id not in gcs.keys
         assert checked.status == 0, checked.err
         assert HMAC_ACCOUNT in checked.out

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from broker.errors import Denied, IdentityMissing, Malformed, MintError, Throttled, Unreachable
-from broker.model import AccessToken, Given, Kind, Variables
+from broker.model import AccessToken, CallerFacts, Given, Kind, Variables
 from broker.secret import Secret
 from broker.sources import google
 from broker.sources.gcs_hmac import MOST, SCOPE, GcsHmac, mint, retire, who
@@ -15,7 +15,7 @@ from tests.fakes.gcs_hmac import ACCOUNT, FakeGcsHmac
 from tests.fakes.google.registry import Registry
 from tests.fakes.objects import Buckets
 from tests.fakes.serving import Answer, Call, Served
-from tests.made import a_minted
+from tests.made import a_book, a_minted, an_hmac
 
 pytestmark = pytest.mark.usefixtures("aws_home")
 
@@ -62,6 +62,16 @@ class TestSpec:
 
         assert set(told.values()) == {"when_required"}
         assert "AWS_REQUEST_CHECKSUM_CALCULATION" in told
+
+    def test_an_account_may_be_each_hosts_own(self):
+        """Google allows ten keys to each."""
+        name = "hmac-{hostname}@my-project.iam.gserviceaccount.com"
+        book = a_book(an_hmac(service_account=name), hostname="node7")
+
+        spec = book.rendered("hmac", CallerFacts(caller="trainer")).spec
+
+        assert isinstance(spec, GcsHmac)
+        assert spec.service_account == "hmac-node7@my-project.iam.gserviceaccount.com"
 
     def test_a_token_is_not_sent_in_the_clear(self):
         """It may administer."""
