@@ -1,6 +1,6 @@
 """`alipan`: the refresh token of an Alipan account, dispensed as its clients read it. Mints nothing.
 
-There is nothing to mint from it: the refresh token is the account.
+There is nothing to mint from it: the refresh token is the account. It may be kept fresh in its file.
 """
 
 from typing import Annotated, ClassVar, Literal, get_args
@@ -10,9 +10,11 @@ from msgspec import Meta
 from broker.errors import IdentityMissing
 from broker.model import Facts, Given, Kind, Minted, Reference, Spec, Value, Variables
 from broker.secret import Secret
-from broker.sources import references
+from broker.sources import alipan_refresh, references
+from broker.sources.aws_specs import EndpointUrl
 from broker.sources.handing import REREAD, Reread, handed
 from broker.sources.source import Source
+from broker.sources.web import is_safe
 
 Encryption = Literal["Simple", "ChaCha20", "AES256CBC"]  # what alipcs_py and streaming know
 
@@ -31,17 +33,29 @@ class Alipan(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Encryption | Reference | None,
         Meta(description="how uploads are encrypted: Simple, ChaCha20 or AES256CBC; or where that is read"),
     ] = None
+    keep_fresh: Annotated[
+        bool,
+        Meta(description="exchange the refresh token at Alipan before it ages, and write the new one into its file"),
+    ] = False
+    api_url: Annotated[EndpointUrl, Meta(description="where Alipan's API is, for `keep_fresh`")] = alipan_refresh.API
     reread: Reread = REREAD
 
     def mistakes(self) -> tuple[tuple[str, str], ...]:
-        """Encryption without a password, which clients would do with an empty one."""
-        if self.encrypt_type is None or self.encrypt_password is not None:
-            return ()
-        return (("encrypt_type", "needs encrypt_password: clients would encrypt with an empty password"),)
+        """Encryption without a password, which clients would do with an empty one; nowhere to write; no TLS."""
+        found = []
+        if self.encrypt_type is not None and self.encrypt_password is None:
+            found.append(("encrypt_type", "needs encrypt_password: clients would encrypt with an empty password"))
+        if self.keep_fresh and not self.refresh_token.file:
+            found.append(("keep_fresh", "needs refresh_token = { file = ... }: a variable cannot be written"))
+        if not is_safe(self.api_url):
+            found.append(("api_url", "must be https, or http to a loopback address"))
+        return tuple(found)
 
 
 def mint(spec: Alipan, _: Given) -> Minted:
-    """The three as they stand now, all of one moment."""
+    """The three as they stand now, all of one moment; the refresh token young, if it is to be kept so."""
+    if spec.keep_fresh:
+        alipan_refresh.refresh(spec.refresh_token, spec.api_url)
     asked = {"refresh_token": spec.refresh_token}
     if spec.encrypt_password is not None:
         asked["encrypt_password"] = spec.encrypt_password
@@ -57,7 +71,7 @@ def mint(spec: Alipan, _: Given) -> Minted:
 
 
 def who(_: Alipan, __: Value) -> Facts:
-    """Nobody is asked: whoever asks Alipan gets another refresh token, and it is the worker who shall."""
+    """Nobody is asked: whoever asks Alipan gets another refresh token."""
     return Facts()
 
 

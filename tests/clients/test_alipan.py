@@ -14,7 +14,7 @@ from tests.fakes.alipan import HOSTS, FakeAlipan
 
 pytestmark = pytest.mark.clients
 
-TOKEN = "5f0c-refresh"
+TOKEN, KEPT = "5f0c-refresh", "77ab-refresh"
 _CONFIG = """
 [daemon]
 listen = ["127.0.0.1:0"]
@@ -36,10 +36,16 @@ encrypt_type = "AES256CBC"
 source = "alipan"
 refresh_token = {{ file = "pan.password" }}
 
+[credentials.kept]
+source = "alipan"
+refresh_token = {{ file = "kept.token" }}
+keep_fresh = true
+api_url = "{url}"
+
 [callers.trainer]
 uid = {uid}
 allow_root = true
-grants = ["pan", "sealed", "revoked"]
+grants = ["pan", "sealed", "revoked", "kept"]
 """
 
 
@@ -49,6 +55,11 @@ class Drive:
     def __init__(self, fake: FakeAlipan, folder: Path) -> None:
         self.fake = fake
         self._folder = folder
+
+    @property
+    def kept(self) -> str:
+        """What stands in the file of the token that is kept fresh."""
+        return (self._folder / "kept.token").read_text().strip()
 
     def under_exec(self, home: Path, use: str, folder: str) -> subprocess.Popen[str]:
         """The program, started with one of the credentials."""
@@ -65,15 +76,16 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
     folder = tmp_path_factory.mktemp("alipan")
     folder.chmod(0o700)
     tls = certificates.write(folder, also=[f"*{host}" for host in HOSTS]).context()
-    for name, text in (("token", TOKEN), ("password", "pass word")):
-        (folder / f"pan.{name}").touch(0o600)
-        (folder / f"pan.{name}").write_text(text)
+    for name, text in (("pan.token", TOKEN), ("pan.password", "pass word"), ("kept.token", KEPT)):
+        (folder / name).touch(0o600)
+        (folder / name).write_text(text)
     admin, config = free_address(), folder / "config.toml"
-    config.write_text(_CONFIG.format(admin=admin, folder=folder, uid=os.getuid()))
-    config.chmod(0o600)
-    with FakeAlipan(tls) as fake, Daemon(config, admin, bare(folder)):
-        fake.refresh_tokens.add(TOKEN)
-        yield Drive(fake, folder)
+    with FakeAlipan(tls) as fake:
+        config.write_text(_CONFIG.format(admin=admin, folder=folder, uid=os.getuid(), url=fake.url))
+        config.chmod(0o600)
+        fake.refresh_tokens |= {TOKEN, KEPT}
+        with Daemon(config, admin, bare(folder, REQUESTS_CA_BUNDLE=str(folder / "localhost.pem"))):
+            yield Drive(fake, folder)
 
 
 class TestUnderExec:
@@ -104,6 +116,34 @@ class TestUnderExec:
         """The broker dispenses it and cannot know; the client says what is wrong."""
         with drive.under_exec(home, "revoked", "plain") as process:
             _, told = process.communicate(timeout=60)
+
+        assert process.returncode != 0
+        assert "InvalidParameter.RefreshToken" in told
+
+    def test_what_is_kept_fresh_serves_it_as_well(self, drive: Drive, home: Path):
+        """The broker has exchanged the first one; the client does so again for each file, and keeps that to itself."""
+        body = os.urandom(100_000)
+        drive.fake.files["/data/kept/in.bin"] = body
+        young = drive.kept
+        assert young != KEPT
+        drive.fake.refresh_tokens.discard(KEPT)
+
+        saw = seen(drive.under_exec(home, "kept", "kept"))
+
+        assert saw.sha256 == hashlib.sha256(body).hexdigest()
+        assert drive.fake.files["/data/kept/out.bin"] == body
+        assert drive.kept == young
+
+    def test_were_a_token_good_once_its_own_client_could_not_use_it(self, drive: Drive, home: Path):
+        """What the broker goes by: the uploader refreshes at its start, the downloader for each file, by the same."""
+        drive.fake.files["/data/once/in.bin"] = b"x"
+        drive.fake.once = True
+        try:
+            with drive.under_exec(home, "pan", "once") as process:
+                _, told = process.communicate(timeout=60)
+        finally:
+            drive.fake.once = False
+            drive.fake.refresh_tokens.add(TOKEN)
 
         assert process.returncode != 0
         assert "InvalidParameter.RefreshToken" in told

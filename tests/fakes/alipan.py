@@ -11,6 +11,7 @@ import secrets
 import ssl
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Self
@@ -33,11 +34,16 @@ _DRIVE, _DEVICE, _USER = "1", "device-1", "user-1"
 
 
 class FakeAlipan:
-    """One account. `files` are its contents by path; `refresh_tokens` those that are good."""
+    """One account. `files` are its contents by path; `refresh_tokens` those that are good.
 
-    def __init__(self, tls: ssl.SSLContext, lifetime: int = 7200) -> None:
+    With `once` a refresh token ends by its use. `steps` hears of each refresh before and after it is done.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None, lifetime: int = 7200, *, once: bool = False) -> None:
         self.files: dict[str, bytes] = {}
         self.refresh_tokens: set[str] = set()
+        self.once = once
+        self.steps: Callable[[str], object] = lambda _: None
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._lifetime = lifetime
@@ -67,7 +73,10 @@ class FakeAlipan:
         self.calls[call.path] += 1
         asked = msgspec.json.decode(call.body, type=dict[str, Any]) if call.method == "POST" else {}
         if call.path == "/token/refresh":
-            return self._refreshed(asked.get("refresh_token"))
+            self.steps("before")
+            refreshed = self._refreshed(call, asked)
+            self.steps("after")
+            return refreshed
         scheme, _, token = call.fields.get("authorization", "").partition(" ")
         if scheme != "Bearer" or self._tokens.get(token, 0) <= time.time():
             raise _NoError("AccessTokenInvalid", 401)
@@ -86,10 +95,19 @@ class FakeAlipan:
                 return self._completed(asked["upload_id"])
         raise _NoError("NotImplemented", 501)
 
-    def _refreshed(self, token: object) -> dict[str, object]:
-        """New tokens. The old refresh token stays good; how long Alipan lets it is not known."""
+    def _refreshed(self, call: Call, asked: dict[str, Any]) -> dict[str, object]:
+        """New tokens. Without `once` the old refresh token stays good; how long Alipan lets it is not known."""
+        token = asked.get("refresh_token")
+        if call.method != "POST" or not call.fields.get("content-type", "").startswith("application/json"):
+            raise _NoError("BadRequest", 400)
+        if asked.get("grant_type", "refresh_token") != "refresh_token" or set(asked) - {"refresh_token", "grant_type"}:
+            raise _NoError("InvalidParameter.GrantType", 400)
+        if "refresh_token" not in asked:
+            raise _NoError("InvalidParameterMissing.RefreshToken", 400)
         if token not in self.refresh_tokens:
             raise _NoError("InvalidParameter.RefreshToken", 400)
+        if self.once:
+            self.refresh_tokens.discard(token)
         access, refresh = secrets.token_hex(32), secrets.token_hex(16)
         ends = time.time() + self._lifetime
         self._tokens[access] = ends

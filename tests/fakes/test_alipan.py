@@ -71,6 +71,35 @@ class TestSignIn:
             {"code": "InvalidParameter.RefreshToken", "message": "InvalidParameter.RefreshToken"},
         )
 
+    def test_one_that_is_good_once_is_refused_the_next_time(self, fake: FakeAlipan, client: Client):
+        """The one that came instead is good."""
+        fake.once = True
+        younger = client.post("token/refresh", refresh_token="good")[1]["refresh_token"]
+
+        assert client.post("token/refresh", refresh_token="good")[0] == 400
+        assert client.post("token/refresh", refresh_token=younger)[0] == 200
+
+    @pytest.mark.parametrize(
+        ("members", "code"),
+        [
+            ({}, "InvalidParameterMissing.RefreshToken"),
+            ({"refresh_token": "good", "grant_type": "password"}, "InvalidParameter.GrantType"),
+            ({"refresh_token": "good", "scope": "all"}, "InvalidParameter.GrantType"),
+        ],
+    )
+    def test_a_refresh_is_asked_for_as_it_should(self, client: Client, members: dict[str, str], code: str):
+        """Or refused."""
+        status, answer = client.post("token/refresh", **members)
+
+        assert (status, answer["code"]) == (400, code)
+
+    def test_a_form_is_no_json(self, fake: FakeAlipan, tmp_path: Path):
+        """Whatever stands in it."""
+        url, body = f"{fake.url}/token/refresh", b'{"refresh_token": "good"}'
+        fields = {"Content-Type": "application/x-www-form-urlencoded"}
+        with requests.post(url, body, headers=fields, verify=str(tmp_path / "localhost.pem"), timeout=10) as reply:
+            assert reply.status_code == 400
+
     @pytest.mark.parametrize(
         ("changed", "code"),
         [

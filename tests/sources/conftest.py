@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import certificates
+from tests.fakes.alipan import FakeAlipan
 from tests.fakes.entra import FakeEntra
 from tests.fakes.moto_process import Moto
 from tests.fakes.sts import FakeSts
+from tests.sources.alipan_world import Kept
 from tests.sources.aws_world import ALICE, AwsHome
 from tests.sources.entra_world import EntraWorld
 
@@ -68,3 +70,10 @@ def entra_world(
     monkeypatch.setenv("PATH", str(tmp_path))  # no `az` of this machine is asked
     with FakeEntra(loopback.context()) as entra:
         yield EntraWorld(entra, tmp_path)
+
+
+@pytest.fixture(params=[False, True], ids=["tokens-stay", "tokens-end-by-use"])
+def kept(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Kept]:
+    """Whichever way Alipan has it."""
+    with FakeAlipan(once=request.param) as fake:
+        yield Kept(tmp_path, fake)

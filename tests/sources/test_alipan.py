@@ -8,6 +8,7 @@ from broker.errors import IdentityMissing
 from broker.model import Facts, Given, Kind, Reference, Variables
 from broker.secret import Secret
 from broker.sources.alipan import Alipan, mint, who
+from tests.fakes.alipan import FakeAlipan
 
 
 @pytest.fixture
@@ -28,6 +29,21 @@ class TestSpec:
     def test_a_password_alone_is_none(self):
         """It is enough to read."""
         assert Alipan(refresh_token=Reference(env="T"), encrypt_password=Reference(env="P")).mistakes() == ()
+
+    def test_a_variable_cannot_be_kept_fresh(self):
+        """There is nowhere to write to."""
+        ((field, text),) = Alipan(refresh_token=Reference(env="T"), keep_fresh=True).mistakes()
+
+        assert (field, "{ file = ... }" in text) == ("keep_fresh", True)
+
+    @pytest.mark.parametrize(
+        ("url", "mistakes"), [("http://pan.example", 1), ("http://127.0.0.1:1", 0), ("https://pan.example", 0)]
+    )
+    def test_the_token_goes_nowhere_in_the_clear(self, url: str, mistakes: int):
+        """But to this machine."""
+        spec = Alipan(refresh_token=Reference(file="/t"), keep_fresh=True, api_url=url)
+
+        assert len(spec.mistakes()) == mistakes
 
 
 class TestMint:
@@ -66,6 +82,28 @@ class TestMint:
 
         assert caught.value.advice.startswith("encrypt_type: the variable MY_TYPE")
         assert "CANARY" not in caught.value.advice
+
+    def test_kept_fresh_it_is_what_the_file_holds_afterwards(self, token: Reference):
+        """Written first, then handed out; looked at again as any other."""
+        with FakeAlipan() as fake:
+            fake.refresh_tokens.add("refresh-1")
+            spec = Alipan(refresh_token=token, keep_fresh=True, api_url=fake.url, reread=60)
+            minted = mint(spec, Given())
+            assert mint(spec, Given()).value == minted.value
+            assert fake.calls["/token/refresh"] == 1
+
+        assert isinstance(minted.value, Variables)
+        ((name, secret),) = minted.value.values
+        assert (name, minted.again) == ("ALIPAN_WEB_REFRESH_TOKEN", 60)
+        assert secret.open() in fake.refresh_tokens - {"refresh-1"}
+        assert Path(token.file or "").read_text() == f"{secret.open()}\n"
+
+    def test_without_that_nobody_is_asked(self, token: Reference):
+        """As it was before."""
+        with FakeAlipan() as fake:
+            mint(Alipan(refresh_token=token, api_url=fake.url), Given())
+
+        assert fake.calls == {}
 
 
 class TestWho:
