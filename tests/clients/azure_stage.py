@@ -1,7 +1,6 @@
 """Azurite, a strict Entra ID and a strict Databricks workspace, a daemon between them and whoever asks."""
 
 import contextlib
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,8 @@ from ssl import SSLContext
 from azure.storage.blob import BlobServiceClient
 
 from tests.clients.azurite_process import ACCOUNT, KEY, Azurite
-from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, bare, clients_python, free_address
+from tests.clients.configured import configured, kept
+from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, bare, clients_python
 from tests.fakes import certificates
 from tests.fakes.data_lake import FakeLake
 from tests.fakes.databricks import FakeWorkspace
@@ -20,27 +20,24 @@ CONTAINER = "data"
 # What a client makes of AZURE_ACCOUNT_NAME where it takes no endpoint: led here by programs/redirect.py.
 HOSTS = [f"{ACCOUNT}.{kind}.core.windows.net" for kind in ("blob", "dfs")]
 VOLUME = "/Volumes/main/default/data"
-_CONFIG = """
-[daemon]
-listen = ["127.0.0.1:0"]
-admin = "{admin}"
-socket = "{folder}/broker.sock"
-runtime_dir = "{folder}/run"
-
-[credentials.blob]
-source = "azure-token"
+_APP = """source = "azure-token"
 tenant_id = "{tenant}"
 client_id = "{client}"
 client_secret = {{ file = "entra.secret" }}
 authority = "{entra}"
+"""
+_SIGNED = """source = "azure-sas"
+from = "delegator"
+account = "devstoreaccount1"
+endpoint_url = "{account}"
+"""
+_CREDENTIALS = """
+[credentials.blob]
+{app}
 env = {{ AZURE_ACCOUNT_NAME = "devstoreaccount1" }}
 
 [credentials.vault]
-source = "azure-token"
-tenant_id = "{tenant}"
-client_id = "{client}"
-client_secret = {{ file = "entra.secret" }}
-authority = "{entra}"
+{app}
 scopes = ["https://vault.azure.net/.default"]
 
 [credentials.lake]
@@ -50,52 +47,30 @@ client_id = "8a9c-41"
 client_secret = {{ file = "lake.secret" }}
 
 [credentials.delegator]
-source = "azure-token"
-tenant_id = "{tenant}"
-client_id = "{client}"
-client_secret = {{ file = "entra.secret" }}
-authority = "{entra}"
+{app}
 
 [credentials.readable]
-source = "azure-sas"
-from = "delegator"
-account = "devstoreaccount1"
+{signed}
 container = "data"
-endpoint_url = "{account}"
 
 [credentials.no-container]
-source = "azure-sas"
-from = "delegator"
-account = "devstoreaccount1"
+{signed}
 container = "nowhere"
-endpoint_url = "{account}"
 
 [credentials.writable]
-source = "azure-sas"
-from = "delegator"
-account = "devstoreaccount1"
+{signed}
 container = "data"
 permissions = "racwl"
 ttl = "48h"
-endpoint_url = "{account}"
 
 [credentials.wrong-tenant]
-source = "azure-token"
-tenant_id = "nowhere.example"
-client_id = "{client}"
-client_secret = {{ file = "entra.secret" }}
-authority = "{entra}"
+{misled}
 
 [credentials.revoked]
 source = "databricks-oauth"
 host = "{workspace}"
 client_id = "revoked"
 client_secret = {{ file = "lake.secret" }}
-
-[callers.trainer]
-uid = {uid}
-allow_root = true
-grants = ["blob", "vault", "lake", "writable", "readable"]
 """
 
 
@@ -152,7 +127,6 @@ class AzureStage:
 @contextlib.contextmanager
 def azure_staged(folder: Path, lifetime: int) -> Iterator[AzureStage]:
     """Fakes whose tokens live `lifetime` seconds, and a daemon that is ready."""
-    folder.chmod(0o700)
     made = certificates.write(folder, also=HOSTS)
     with contextlib.ExitStack() as stack:
         azurite = stack.enter_context(Azurite(made, folder))
@@ -160,24 +134,16 @@ def azure_staged(folder: Path, lifetime: int) -> Iterator[AzureStage]:
         workspace = stack.enter_context(FakeWorkspace(lifetime))
         app = entra.app(secrets={"entra-s3cret"})
         workspace.principals["8a9c-41"] = "lake-s3cret"
-        for name in ("entra", "lake"):
-            (folder / f"{name}.secret").touch(0o600)
-            (folder / f"{name}.secret").write_text(f"{name}-s3cret\n")
-        admin, config = free_address(), folder / "config.toml"
-        config.write_text(
-            _CONFIG.format(
-                admin=admin,
-                folder=folder,
-                tenant=TENANT,
-                client=app.client_id,
-                entra=entra.url,
-                account=azurite.url,
-                workspace=workspace.url,
-                uid=os.getuid(),
-            )
+        kept(folder, entra="entra-s3cret\n", lake="lake-s3cret\n")
+        known = {"client": app.client_id, "entra": entra.url}
+        credentials = _CREDENTIALS.format(
+            app=_APP.format(tenant=TENANT, **known),
+            misled=_APP.format(tenant="nowhere.example", **known),
+            signed=_SIGNED.format(account=azurite.url),
+            workspace=workspace.url,
         )
-        config.chmod(0o600)
+        configuration = configured(folder, credentials, "blob", "vault", "lake", "writable", "readable")
         stage = AzureStage(azurite, entra, workspace, folder, made.context())
         stack.enter_context(stage.lake)
-        stack.enter_context(Daemon(config, admin, stage.environment(folder)))
+        stack.enter_context(Daemon(*configuration, stage.environment(folder)))
         yield stage

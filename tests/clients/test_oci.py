@@ -1,7 +1,6 @@
 """Oracle's SDK, ocifs and MosaicML Streaming, unchanged, at a strict fake that verifies each signature."""
 
 import hashlib
-import os
 import secrets
 import subprocess
 import time
@@ -10,61 +9,37 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, bare, clients_python, free_address, seen, succeeded
+from tests.clients.configured import configured, kept
+from tests.clients.stage import CREDBROKER, PROGRAMS, Daemon, bare, clients_python, seen, succeeded
 from tests.fakes import certificates
-from tests.fakes.google.registry import key_of
 from tests.fakes.objects import Buckets
-from tests.fakes.oci import BROKER, BUCKET, CLIENT_ID, CLIENT_SECRET, JOBS, REGION, TENANCY, FakeOci
-from tests.fakes.oci_signature import fingerprint
+from tests.fakes.oci import BROKER, BUCKET, CLIENT_ID, CLIENT_SECRET, JOBS, REGION, FakeOci
 from tests.fakes.s3 import FakeS3
 from tests.fakes.serving import Served
 from tests.fakes.sigv4 import KeyRecord
-from tests.sources.oci_world import pem
+from tests.sources.oci_world import keyring, pem
 
 pytestmark = pytest.mark.clients
 
 LIFETIME = 33.0  # seconds: `exec` looks for a new lease at a quarter of it
 PATIENCE = 20.0
-_CONFIG = """
-[daemon]
-listen = ["127.0.0.1:0"]
-admin = "{admin}"
-socket = "{folder}/broker.sock"
-runtime_dir = "{folder}/run"
-
+_CREDENTIALS = """
 [credentials.oracle]
 source = "oci-session"
 domain_url = "{url}"
 client_id = "{client_id}"
 client_secret = {{ file = "app.secret" }}
-subject_token = {{ file = "subject" }}
+subject_token = {{ file = "subject.secret" }}
 region = "{region}"
 
 [credentials.jobs]
 source = "oci-api-key"
-tenancy = "{tenancy}"
-user = "{jobs}"
-identity = "{broker}"
-fingerprint = "{fingerprint}"
-private_key = {{ file = "broker.pem" }}
-region = "{region}"
-endpoint_url = "{url}"
+{keyring}
 
 [credentials.s3]
 source = "oci-customer-secret-key"
-tenancy = "{tenancy}"
-user = "{jobs}"
-identity = "{broker}"
-fingerprint = "{fingerprint}"
-private_key = {{ file = "broker.pem" }}
-region = "{region}"
 namespace = "acme"
-endpoint_url = "{url}"
-
-[callers.trainer]
-uid = {uid}
-allow_root = true
-grants = ["oracle", "jobs", "s3"]
+{keyring}
 """
 
 
@@ -107,21 +82,13 @@ class Oracle:
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
     """Everything running."""
     folder = tmp_path_factory.mktemp("oracle")
-    folder.chmod(0o700)
     fake = FakeOci(LIFETIME)
     made = certificates.write(folder, also=[f"objectstorage.{REGION}.oraclecloud.com"])
     with fake.serve() as served, Served(fake.answer, tls=made.context()) as regional:
-        secret = {"app.secret": CLIENT_SECRET, "subject": fake.subject(), "broker.pem": pem(BROKER)}
-        for name, text in secret.items():
-            (folder / name).touch(0o600)
-            (folder / name).write_text(text)
-        admin, config = free_address(), folder / "config.toml"
-        facts = {"url": served.url, "client_id": CLIENT_ID, "region": REGION, "uid": os.getuid()}
-        facts |= {"tenancy": TENANCY, "jobs": JOBS, "broker": BROKER}
-        facts["fingerprint"] = fingerprint(key_of(BROKER).public_key())
-        config.write_text(_CONFIG.format(admin=admin, folder=folder, **facts))
-        config.chmod(0o600)
-        with Daemon(config, admin, bare(folder)):
+        kept(folder, app=CLIENT_SECRET, subject=fake.subject(), broker=pem(BROKER))
+        facts = {"url": served.url, "client_id": CLIENT_ID, "region": REGION, "keyring": keyring(served.url)}
+        configuration = configured(folder, _CREDENTIALS.format(**facts), "oracle", "jobs", "s3")
+        with Daemon(*configuration, bare(folder)):
             yield Oracle(fake, served.url, regional.url, folder)
 
 
@@ -129,13 +96,12 @@ class TestSession:
     def test_the_store_verifies_signatures(self, oracle: Oracle, home: Path):
         """Else nothing below would show anything: a session that has ended is refused."""
         oracle.put("oci_sdk")
-        fake, later = oracle.fake, time.time() + 2 * LIFETIME
-        before, fake.clock = fake.clock, lambda: later
+        oracle.fake.trusting = False  # by its clock alone it would take a session that is minted meanwhile
         try:
             with oracle.start(home, "oci_sdk") as process:
                 _, err = process.communicate(timeout=PATIENCE)
         finally:
-            fake.clock = before
+            oracle.fake.trusting = True
 
         assert "NotAuthenticated" in err
         assert process.returncode == 1

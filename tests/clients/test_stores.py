@@ -18,6 +18,7 @@ from typing import Self
 
 import pytest
 
+from tests.clients.configured import configured, kept
 from tests.clients.stage import PROGRAMS, SIZE, Cloud, Daemon, Stage, bare, clients_python, free_address, seen
 
 pytestmark = pytest.mark.clients
@@ -27,16 +28,10 @@ PATIENCE = 20.0
 AT_ANY = ["boto3_s3", "aws_cli.sh", "s3fs_s3", "obstore_s3", "rclone_s3.sh", "streaming_s3"]
 # These stream uploads, or read ranges, in ways that rclone's server does not know.
 AT_THE_FAKE = [*AT_ANY, "pyarrow_s3", "polars_s3", "polars_native_s3"]
-_CONFIG = """
-[daemon]
-listen = ["127.0.0.1:0"]
-admin = "{admin}"
-socket = "{folder}/broker.sock"
-runtime_dir = "{folder}/run"
-
+_CREDENTIALS = """
 [credentials.fake]
 source = "s3-static"
-access_key_id = {{ file = "fake.id" }}
+access_key_id = {{ file = "fake_id.secret" }}
 secret_access_key = {{ env = "FAKE_SECRET" }}
 region = "eu-west-1"
 endpoint_url = "{s3}"
@@ -44,8 +39,8 @@ share_identity = true
 
 [credentials.rclone]
 source = "s3-static"
-access_key_id = {{ file = "rclone.id" }}
-secret_access_key = {{ file = "rclone.key" }}
+access_key_id = {{ file = "rclone_id.secret" }}
+secret_access_key = {{ file = "rclone_key.secret" }}
 region = "eu-west-1"
 endpoint_url = "{rclone}"
 
@@ -57,11 +52,6 @@ duration = "168h"
 region = "eu-west-1"
 endpoint_url = "{sts}"
 env = {{ AWS_ENDPOINT_URL_S3 = "{s3}", S3_ENDPOINT_URL = "{s3}" }}
-
-[callers.trainer]
-uid = {uid}
-allow_root = true
-grants = ["fake", "rclone", "minio"]
 """
 
 
@@ -144,19 +134,14 @@ class Stores:
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     """Everything running."""
     folder = tmp_path_factory.mktemp("stores")
-    folder.chmod(0o700)
     with contextlib.ExitStack() as stack:
         rclone = stack.enter_context(Rclone(folder / "store"))
         fake = stack.enter_context(Cloud("tests.fakes.aws_cloud", "--minio"))
         key_id, secret = fake.facts["user"]
-        for name, text in (("fake.id", key_id), ("rclone.id", KEY_ID), ("rclone.key", SECRET)):
-            (folder / name).touch(0o600)
-            (folder / name).write_text(text)
-        admin, config = free_address(), folder / "config.toml"
-        facts = {"s3": fake.facts["s3"], "sts": fake.facts["sts"], "rclone": rclone.url, "uid": os.getuid()}
-        config.write_text(_CONFIG.format(admin=admin, folder=folder, **facts))
-        config.chmod(0o600)
-        daemon = stack.enter_context(Daemon(config, admin, bare(folder, FAKE_SECRET=secret)))
+        kept(folder, fake_id=key_id, rclone_id=KEY_ID, rclone_key=SECRET)
+        credentials = _CREDENTIALS.format(s3=fake.facts["s3"], sts=fake.facts["sts"], rclone=rclone.url)
+        configuration = configured(folder, credentials, "fake", "rclone", "minio")
+        daemon = stack.enter_context(Daemon(*configuration, bare(folder, FAKE_SECRET=secret)))
         yield Stores(Stage(fake, fake, daemon, folder), rclone, fake)
 
 

@@ -15,7 +15,8 @@ import boto3
 import pytest
 
 from tests.cli.newcomer import until
-from tests.clients.stage import CREDBROKER, PROGRAMS, Cloud, Daemon, Stage, bare, clients_python, free_address, seen
+from tests.clients.configured import configured, kept
+from tests.clients.stage import CREDBROKER, PROGRAMS, Cloud, Daemon, Stage, bare, clients_python, seen
 from tests.fakes import certificates
 from tests.fakes.gcs_hmac import ACCOUNT, FakeGcsHmac
 from tests.fakes.gcs_interop import HOST, FakeInterop
@@ -27,13 +28,7 @@ pytestmark = pytest.mark.clients
 
 REGION = "eu-west-1"
 SHORT = 3  # seconds that a session lives without the broker
-_CONFIG = """
-[daemon]
-listen = ["127.0.0.1:0"]
-admin = "{admin}"
-socket = "{folder}/broker.sock"
-runtime_dir = "{folder}/run"
-
+_CREDENTIALS = """
 [credentials.train]
 source = "aws-assume-role"
 role_arn = "{role}"
@@ -45,30 +40,12 @@ endpoint_url = "{sts}"
 S3_ENDPOINT_URL = "{s3}"
 S3_CANNED_ACL = "bucket-owner-full-control"
 MOSAICML_STREAMING_AWS_REQUESTER_PAYS = "another, paid"
-
-[callers.trainer]
-uid = {uid}
-allow_root = true
-grants = ["train"]
-"""
-_HMAC_CONFIG = """
-[daemon]
-listen = ["127.0.0.1:0"]
-admin = "{admin}"
-socket = "{folder}/broker.sock"
-runtime_dir = "{folder}/run"
-
-{credential}
-[callers.trainer]
-uid = {uid}
-allow_root = true
-grants = ["hmac"]
 """
 _HMAC_KEYS = {
     "private-env": """
 [credentials.hmac]
 source = "private-env"
-secrets = {{ GCS_KEY = {{ file = "hmac.id" }}, GCS_SECRET = {{ file = "hmac.key" }} }}
+secrets = {{ GCS_KEY = {{ file = "hmac_id.secret" }}, GCS_SECRET = {{ file = "hmac_key.secret" }} }}
 env = {{ AWS_REQUEST_CHECKSUM_CALCULATION = "when_required", AWS_RESPONSE_CHECKSUM_VALIDATION = "when_required" }}
 """,
     "gcs-hmac": """
@@ -122,16 +99,12 @@ def session(fake: Cloud) -> dict[str, str]:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A store with buckets of others, and a daemon whose credential carries what Streaming reads."""
     folder = tmp_path_factory.mktemp("streaming")
-    folder.chmod(0o700)
     with contextlib.ExitStack() as stack:
         fake = stack.enter_context(Cloud("tests.fakes.aws_cloud"))
         key_id, secret = fake.facts["user"]
-        admin, config = free_address(), folder / "config.toml"
-        facts = {"role": fake.facts["roles"][0], "sts": fake.facts["sts"], "s3": fake.facts["s3"], "uid": os.getuid()}
-        config.write_text(_CONFIG.format(admin=admin, folder=folder, **facts))
-        config.chmod(0o600)
+        facts = {"role": fake.facts["roles"][0], "sts": fake.facts["sts"], "s3": fake.facts["s3"]}
         identity = bare(folder, AWS_ACCESS_KEY_ID=key_id, AWS_SECRET_ACCESS_KEY=secret)
-        daemon = stack.enter_context(Daemon(config, admin, identity))
+        daemon = stack.enter_context(Daemon(*configured(folder, _CREDENTIALS.format(**facts), "train"), identity))
         yield Stage(fake, fake, daemon, folder)
 
 
@@ -179,8 +152,6 @@ class TestAnExpiredSignature:
 @pytest.fixture(params=_HMAC_KEYS)
 def hmac(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Google]:
     """A key that the broker was given, or one that it makes."""
-    tmp_path.chmod(0o700)
-    admin, config = free_address(), tmp_path / "config.toml"
     made = certificates.write(tmp_path, also=[HOST, f"*.{HOST}"])
     with contextlib.ExitStack() as stack:
         google = stack.enter_context(FakeGoogle())
@@ -190,10 +161,8 @@ def hmac(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Google]:
         facts = {"account": ACCOUNT, "url": stack.enter_context(project.serve()).url}
         facts["key_file"] = introduction(google, tmp_path)["key_file"]
         credential = _HMAC_KEYS[request.param].format(**facts)
-        config.write_text(_HMAC_CONFIG.format(admin=admin, folder=tmp_path, uid=os.getuid(), credential=credential))
-        config.chmod(0o600)
         store = stack.enter_context(FakeInterop(project.buckets, made.context(), project.record))
-        stack.enter_context(Daemon(config, admin, bare(tmp_path)))
+        stack.enter_context(Daemon(*configured(tmp_path, credential, "hmac"), bare(tmp_path)))
         socket = str(tmp_path / "broker.sock")
         where = {"CREDBROKER_SOCKET": socket, "REQUESTS_CA_BUNDLE": str(made.certificate)}
         done = ["create", "deactivate", "delete"] if request.param == "gcs-hmac" else []
@@ -204,9 +173,7 @@ def planted(project: FakeGcsHmac, folder: Path) -> None:
     """An active key, in two files."""
     key = project.plant(0)
     project.made.append(key)
-    for name, text in (("id", key.id), ("key", key.secret)):
-        (folder / f"hmac.{name}").touch(0o600)
-        (folder / f"hmac.{name}").write_text(text)
+    kept(folder, hmac_id=key.id, hmac_key=key.secret)
 
 
 class TestHmacKeys:

@@ -52,6 +52,7 @@ class FakeOci:
         self.refused: list[str] = []  # why, in the fake's own words
         self.signers: list[str] = []  # keyIds that object storage answered
         self.ended: set[str] = set()  # keyIds of sessions that were ended before their time
+        self.trusting = True  # False: whatever is shown is taken as ended
         self.objects: dict[str, bytes] = {}
         self.keys: dict[tuple[str, str], list[dict[str, Any]]] = {}  # by user and kind
         self.hook: Callable[[str, str], None] = lambda _method, _moment: None  # before and after a change is made
@@ -142,7 +143,7 @@ class FakeOci:
 
     def _public(self, key_id: str) -> rsa.RSAPublicKey | None:
         """The key that a keyId stands for: a session's own, while it lives, or an API key that is still there."""
-        if key_id in self.ended:
+        if key_id in self.ended or not self.trusting:
             return None
         if key_id.startswith(SESSION):
             try:

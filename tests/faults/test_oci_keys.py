@@ -9,24 +9,17 @@ import pytest
 
 from tests.cli.newcomer import Newcomer, newcomer, until
 from tests.fakes.google.registry import key_of
-from tests.fakes.oci import BROKER, JOBS, REGION, TENANCY, FakeOci
-from tests.fakes.oci_signature import fingerprint
+from tests.fakes.oci import BROKER, JOBS, FakeOci
 from tests.faults.striking import strike
-from tests.sources.oci_world import pem
+from tests.sources.oci_world import keyring, pem
 
 LIFETIME = 7200
 CONFIG = """
     [credentials.jobs]
     source = "{source}"
-    tenancy = "{tenancy}"
-    user = "{jobs}"
-    identity = "{broker}"
-    fingerprint = "{fingerprint}"
-    private_key = {{ file = "broker.pem" }}
-    region = "{region}"
     lifetime = "2h"
-    endpoint_url = "{url}"
     {more}
+    {keyring}
 
     [callers.me]
     ME
@@ -54,10 +47,9 @@ def user(fake: FakeOci) -> Iterator[Newcomer]:
 
 def configure(user: Newcomer, source: str, more: str) -> None:
     """His configuration for keys of this kind."""
-    facts = {"tenancy": TENANCY, "jobs": JOBS, "broker": BROKER, "region": REGION, "url": user.environment["FAKE_URL"]}
-    mark = fingerprint(key_of(BROKER).public_key())
-    path = user.configure(CONFIG.format(source=source, fingerprint=mark, more=more, **facts))
-    (file := path.with_name("broker.pem")).touch(0o600)
+    settings = {"source": source, "more": more, "keyring": keyring(user.environment["FAKE_URL"])}
+    path = user.configure(CONFIG.format(**settings))
+    (file := path.with_name("broker.secret")).touch(0o600)
     file.write_text(pem(BROKER))
 
 

@@ -12,7 +12,7 @@ from broker.model import Reference
 from broker.sources.oci_api_key import ApiKey
 from broker.sources.oci_keys import Key, Keyring, epoch, members
 from tests.fakes.google.registry import key_of
-from tests.fakes.oci import BROKER, JOBS, REGION, STRANGER, TENANCY
+from tests.fakes.oci import BROKER, JOBS, REGION, STRANGER
 from tests.fakes.oci_signature import fingerprint
 from tests.fakes.serving import Answer, Call, Served
 from tests.sources.oci_world import OciWorld, oci_world
@@ -26,16 +26,7 @@ def world(tmp_path: Path) -> Iterator[OciWorld]:
 
 def spec(world: OciWorld, by: str = BROKER, **more: Any) -> ApiKey:
     """Keys of JOBS, made by this user."""
-    ordinary: dict[str, Any] = {
-        "tenancy": TENANCY,
-        "user": JOBS,
-        "identity": by,
-        "fingerprint": fingerprint(key_of(by).public_key()),
-        "private_key": world.key_file(by),
-        "region": REGION,
-        "endpoint_url": world.url,
-    }
-    return ApiKey(**(ordinary | more))
+    return ApiKey(**(world.by_key(by) | more))
 
 
 def refused(world: OciWorld, kind: type[MintError], by: str = BROKER, **more: Any) -> MintError:

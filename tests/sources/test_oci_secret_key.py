@@ -10,9 +10,7 @@ import pytest
 from broker.errors import Malformed, Throttled
 from broker.model import AwsKeys, Given, Kind
 from broker.sources.oci_secret_key import SecretKey, mint, who
-from tests.fakes.google.registry import key_of
-from tests.fakes.oci import BROKER, JOBS, NAMESPACE, REGION, TENANCY
-from tests.fakes.oci_signature import fingerprint
+from tests.fakes.oci import BROKER, JOBS, NAMESPACE, REGION
 from tests.fakes.serving import Answer, Call, Served
 from tests.sources.oci_world import OciWorld, oci_world
 
@@ -27,17 +25,7 @@ def world(tmp_path: Path) -> Iterator[OciWorld]:
 
 def spec(world: OciWorld, **more: Any) -> SecretKey:
     """Keys of JOBS, made by BROKER."""
-    ordinary: dict[str, Any] = {
-        "tenancy": TENANCY,
-        "user": JOBS,
-        "identity": BROKER,
-        "fingerprint": fingerprint(key_of(BROKER).public_key()),
-        "private_key": world.key_file(BROKER),
-        "region": REGION,
-        "namespace": NAMESPACE,
-        "endpoint_url": world.url,
-    }
-    return SecretKey(**(ordinary | more))
+    return SecretKey(**(world.by_key() | {"namespace": NAMESPACE} | more))
 
 
 def minted_id(world: OciWorld) -> str:
