@@ -175,9 +175,8 @@ class _Account:
         return self._judged(call, answered, kind), answered
 
     def _send(self, call: str, members: dict[str, Any]) -> Answered:
-        headers = {"Authorization": self._login.token, "Content-Type": "application/json"}
         url = f"{self._storage.api.rstrip('/')}/b2api/v4/{call}"
-        return json_api.send("POST", url, headers, json_api.encoded(members))
+        return json_api.post(url, {"Authorization": self._login.token}, members)
 
     def _judged(self, call: str, answered: Answered, kind: type[T]) -> T:
         if not answered.good:

@@ -157,11 +157,11 @@ def _asked(spec: CloudflareR2) -> Minted:
         "ttlSeconds": spec.ttl,
     }
     members |= {name: list(found) for name, found in (("prefixes", spec.prefixes), ("objects", spec.objects)) if found}
-    headers = {"Authorization": f"Bearer {token.open()}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {token.open()}"}
     if spec.jurisdiction:
         headers["cf-r2-jurisdiction"] = spec.jurisdiction
     url = f"{spec.api_url.rstrip('/')}/accounts/{spec.account_id}/r2/temp-access-credentials"
-    answered = json_api.send("POST", url, headers, json_api.encoded(members))
+    answered = json_api.post(url, headers, members)
     if not answered.good:
         raise _refusal(spec, answered)
     return _made(spec, answered)

@@ -80,7 +80,7 @@ class CoreWeave(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def mint(spec: CoreWeave, _: Given) -> Minted:
     """Keys for `ttl` seconds."""
     members: dict[str, Any] = {"durationSeconds": spec.ttl, "attributes": {"name": NAME}}
-    headers = {"Content-Type": "application/json"}
+    headers: dict[str, str] = {}
     if spec.api_token is not None:
         headers["Authorization"] = f"Bearer {references.read(spec.api_token, 'api_token').open()}"
         path = "access-key"
@@ -90,7 +90,7 @@ def mint(spec: CoreWeave, _: Given) -> Minted:
         members |= {"orgId": spec.org_id, "oidcToken": token}
         path = "temporary-credentials/oidc"
     url = f"{spec.api_url.rstrip('/')}/v1/cwobject/{path}"
-    answered = json_api.send("POST", url, headers, json_api.encoded(members))
+    answered = json_api.post(url, headers, members)
     if not answered.good:
         raise _refusal(spec, answered)
     return _minted(spec, answered)

@@ -12,6 +12,18 @@ from tests.fakes.serving import Answer, Call, Served
 DATE = "Sat, 21 Nov 2026 10:00:00 GMT"
 
 
+class TestPost:
+    def test_members_are_the_body(self):
+        """And the body says that it is JSON."""
+        seen: list[Call] = []
+        with Served(lambda call: seen.append(call) or Answer(200)) as served:  # type: ignore[func-returns-value]  # it notes the call
+            json_api.post(f"{served.url}/x", {"Authorization": "Bearer t"}, {"a": 1})
+
+        (call,) = seen
+        assert (call.method, call.body) == ("POST", b'{"a":1}')
+        assert (call.fields["content-type"], call.fields["authorization"]) == ("application/json", "Bearer t")
+
+
 class TestSend:
     def test_what_was_sent_arrives_and_what_was_said_comes_back(self):
         """A refusal too: what it means is for who asked."""
