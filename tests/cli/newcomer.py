@@ -45,6 +45,22 @@ ONE_ROLE = """
     ME
     grants = ["train"]
 """
+CHAIN = """
+    [credentials.base]
+    source = "aws-session"
+    mfa_serial = "{device}"
+    endpoint_url = "{sts}"
+
+    [credentials.role]
+    source = "aws-assume-role"
+    role_arn = "{role}"
+    from = "base"
+    endpoint_url = "{sts}"
+
+    [callers.me]
+    ME
+    grants = ["role"]
+"""
 
 
 class Ran(msgspec.Struct, frozen=True):

@@ -8,29 +8,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.newcomer import ACCOUNT, CLOSED, CODES, DEVICE, GUARDED, ONE_ROLE, TRAIN, WORLD, Newcomer, newcomer
+from tests.cli.newcomer import (
+    ACCOUNT,
+    CHAIN,
+    CLOSED,
+    CODES,
+    DEVICE,
+    GUARDED,
+    ONE_ROLE,
+    TRAIN,
+    WORLD,
+    Newcomer,
+    newcomer,
+)
 from tests.cli.terminal import at_terminal
 from tests.fakes.google import FakeGoogle
 from tests.fakes.google.__main__ import WORKER, introduction
 from tests.fakes.sts import FakeSts
 
 HOST = socket.gethostname().partition(".")[0]
-CHAIN = """
-    [credentials.base]
-    source = "aws-session"
-    mfa_serial = "{device}"
-    endpoint_url = "{sts}"
-
-    [credentials.role]
-    source = "aws-assume-role"
-    role_arn = "{role}"
-    from = "base"
-    endpoint_url = "{sts}"
-
-    [callers.me]
-    ME
-    grants = ["role"]
-"""
 
 
 def rows(page: str) -> dict[str, list[str]]:

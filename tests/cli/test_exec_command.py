@@ -7,29 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.newcomer import ACCOUNT, CODES, CREDBROKER, DEVICE, GUARDED, Newcomer
+from tests.cli.newcomer import ACCOUNT, CHAIN, CODES, CREDBROKER, DEVICE, GUARDED, Newcomer
 from tests.cli.terminal import at_terminal
 from tests.fakes.sts import FakeSts
 
 ALONE = "credbroker: caller local of a broker for this command alone\n"
 BOTO3 = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
 ENVIRON = "import json, os; print(json.dumps(dict(os.environ)))"
-CHAIN = """
-    [credentials.base]
-    source = "aws-session"
-    mfa_serial = "{device}"
-    endpoint_url = "{sts}"
-
-    [credentials.role]
-    source = "aws-assume-role"
-    role_arn = "{role}"
-    from = "base"
-    endpoint_url = "{sts}"
-
-    [callers.me]
-    ME
-    grants = ["role"]
-"""
 
 
 def environment(user: Newcomer, *options: str, **more: str) -> dict[str, str]:

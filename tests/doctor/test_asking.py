@@ -1,7 +1,6 @@
 """One real lease, asked for as the clients ask."""
 
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -13,14 +12,6 @@ from tests.callers.loopback import made_by
 from tests.doctor.answering import ACCOUNT, ANSWERS, answering
 from tests.doctor.test_broker_found import nowhere
 from tests.other_user import SOMEBODY
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> str:
-    path = tmp_path / "token"
-    path.write_text("cbw_x")
-    path.chmod(0o600)
-    return str(path)
 
 
 class TestFetch:

@@ -1,7 +1,5 @@
 """Which broker a worker has, and what it gives."""
 
-from pathlib import Path
-
 import pytest
 
 from broker.control_client import Client
@@ -14,14 +12,6 @@ from tests.doctor.made import PLANE
 
 def nowhere() -> Client:
     raise NoDaemon("no daemon answers: start one with `credbroker serve`, or name its --socket; looked at\n  x")
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> str:
-    path = tmp_path / "token"
-    path.write_text("cbw_x")
-    path.chmod(0o600)
-    return str(path)
 
 
 class TestOfWorker:

@@ -4,24 +4,17 @@ from typing import Any
 import pytest
 
 from broker.errors import Denied, IdentityMissing
-from broker.model import AccessToken, AwsKeys, Facts, Given, IdToken, Kind, Minted
+from broker.model import AccessToken, AwsKeys, Facts, Given, IdToken, Kind
 from broker.secret import Secret
 from broker.sources import TABLE, google_adc
 from broker.sources import google as source
 from broker.sources.google import Adc, Impersonate
-from tests.fakes.google import CLOUD_PLATFORM, IAM, FakeGoogle, Fault, files
+from tests.fakes.google import IAM, FakeGoogle, Fault, files
 from tests.fakes.google.place import LAST, POOLED, TRAIN, WORKER, Place
+from tests.sources.google_world import AUDIENCE, READ, mint
 
 pytest_plugins = ["tests.fakes.google.fixtures"]
 pytestmark = pytest.mark.usefixtures("alone")
-
-READ = "https://www.googleapis.com/auth/devstorage.read_only"
-AUDIENCE = "https://service.example"
-OPENID = ("openid", "https://www.googleapis.com/auth/userinfo.email", CLOUD_PLATFORM)
-
-
-def mint(file: str | None, **more: Any) -> Minted:
-    return source.mint_adc(Adc(file=file, **more), Given())
 
 
 class TestIdTokenAdc:

@@ -1,27 +1,16 @@
 import os
-from typing import Any
 
 import pytest
 
 from broker.errors import Denied, IdentityMissing
-from broker.model import Given, Minted
-from broker.sources import google as source
-from broker.sources.google import Adc
-from tests.fakes.google import CLOUD_PLATFORM, Fault, files
+from tests.fakes.google import Fault, files
 from tests.fakes.google.place import POOLED, TRAIN, Place
 from tests.fakes.google.registry import User
 from tests.fakes.sigv4 import KeyRecord
+from tests.sources.google_world import READ, mint
 
 pytest_plugins = ["tests.fakes.google.fixtures"]
 pytestmark = pytest.mark.usefixtures("alone")
-
-READ = "https://www.googleapis.com/auth/devstorage.read_only"
-AUDIENCE = "https://service.example"
-OPENID = ("openid", "https://www.googleapis.com/auth/userinfo.email", CLOUD_PLATFORM)
-
-
-def mint(file: str | None, **more: Any) -> Minted:
-    return source.mint_adc(Adc(file=file, **more), Given())
 
 
 class TestExternalAccount:

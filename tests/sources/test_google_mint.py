@@ -1,24 +1,13 @@
-from typing import Any
-
 import pytest
 
 from broker.errors import Denied
-from broker.model import AccessToken, Facts, Given, Minted
-from broker.sources import google as source
-from broker.sources.google import Adc
+from broker.model import AccessToken, Facts
 from tests.fakes.google import CLOUD_PLATFORM, IAM, FakeGoogle, files
 from tests.fakes.google.place import TRAIN, WORKER, Place
+from tests.sources.google_world import OPENID, READ, mint
 
 pytest_plugins = ["tests.fakes.google.fixtures"]
 pytestmark = pytest.mark.usefixtures("alone")
-
-READ = "https://www.googleapis.com/auth/devstorage.read_only"
-AUDIENCE = "https://service.example"
-OPENID = ("openid", "https://www.googleapis.com/auth/userinfo.email", CLOUD_PLATFORM)
-
-
-def mint(file: str | None, **more: Any) -> Minted:
-    return source.mint_adc(Adc(file=file, **more), Given())
 
 
 class TestMintAdc:

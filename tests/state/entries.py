@@ -80,3 +80,9 @@ class Place:
     def files(self) -> list[Path]:
         """The sealed files, or what stands there."""
         return sorted(self.state.iterdir())
+
+
+def codes(loaded: Loaded) -> list[str]:
+    """Why nothing was believed."""
+    assert loaded.opened == ()
+    return [one.code for one in loaded.dropped]

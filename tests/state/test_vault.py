@@ -1,7 +1,6 @@
 """A folder of sealed leases: what it gives back, what it drops and removes, and that a crash leaves whole files."""
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -9,18 +8,7 @@ from broker.model import CallerFacts
 from broker.state import life
 from broker.state.vault import Dropped, Loaded, name_of, spread
 from tests.leaping import EPOCH
-from tests.state.entries import HOUR, OTHER, Place, a_lease, an_entry
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
-
-
-def codes(loaded: Loaded) -> list[str]:
-    """Why nothing was believed."""
-    assert loaded.opened == ()
-    return [one.code for one in loaded.dropped]
+from tests.state.entries import HOUR, OTHER, Place, a_lease, an_entry, codes
 
 
 class TestLoad:

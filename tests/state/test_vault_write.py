@@ -3,26 +3,13 @@
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from broker.errors import BrokerError
-from broker.state.vault import Loaded
 from tests.leaping import EPOCH, START
 from tests.other_user import given_away
-from tests.state.entries import HOUR, Place, a_lease, a_moment, an_entry
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
-
-
-def codes(loaded: Loaded) -> list[str]:
-    """Why nothing was believed."""
-    assert loaded.opened == ()
-    return [one.code for one in loaded.dropped]
+from tests.state.entries import HOUR, Place, a_lease, a_moment, an_entry, codes
 
 
 class TestFolder:
