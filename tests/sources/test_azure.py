@@ -10,6 +10,7 @@ from broker.sources.azure import Token, mint, who
 from tests.fakes.entra import STORAGE, TENANT
 from tests.fakes.serving import Answer
 from tests.sources.entra_world import EntraWorld
+from tests.sources.refusals import refusal
 
 CLIENT = "7307e53f-652d-46ec-9e6c-f26302f41e97"
 FILE = Reference(file="/run/secret")
@@ -20,9 +21,7 @@ def minted(spec: Token) -> Minted:
 
 
 def failed(spec: Token) -> MintError:
-    with pytest.raises(MintError) as caught:
-        minted(spec)
-    return caught.value
+    return refusal(lambda: minted(spec))
 
 
 class TestSpec:

@@ -14,6 +14,7 @@ from tests.fakes.blob_account import ACCOUNT, FakeAccount
 from tests.fakes.certificates import Certificate
 from tests.fakes.serving import Answer
 from tests.sources.entra_world import EntraWorld
+from tests.sources.refusals import refusal
 
 
 @pytest.fixture
@@ -41,9 +42,7 @@ def minted(one: Sas, base: Value | None) -> Minted:
 
 
 def failed(one: Sas, base: Value | None) -> MintError:
-    with pytest.raises(MintError) as caught:
-        who(one, minted(one, base).value)
-    return caught.value
+    return refusal(lambda: who(one, minted(one, base).value))
 
 
 class TestSpec:

@@ -11,6 +11,7 @@ from broker.model import DatabricksToken, Given, Minted, Reference
 from broker.sources.databricks import OAuth, mint, who
 from tests.fakes.databricks import FakeWorkspace
 from tests.fakes.serving import Answer
+from tests.sources.refusals import refusal
 
 CLIENT, SECRET = "8a9c-41", "dose:9f~"
 
@@ -41,9 +42,7 @@ def minted(one: OAuth) -> Minted:
 
 
 def failed(one: OAuth) -> MintError:
-    with pytest.raises(MintError) as caught:
-        minted(one)
-    return caught.value
+    return refusal(lambda: minted(one))
 
 
 class TestSpec:
