@@ -11,7 +11,6 @@ import re
 import ssl
 import time
 from datetime import UTC, datetime
-from typing import Self
 
 from tests.fakes.entra import FakeEntra
 from tests.fakes.google import jwt
@@ -26,7 +25,7 @@ _SIGNED = (
 )
 
 
-class FakeAccount:
+class FakeAccount(Served):
     """One account, which trusts an Entra ID. `delegators` are the clients that may have keys."""
 
     def __init__(self, entra: FakeEntra, tls: ssl.SSLContext) -> None:
@@ -36,14 +35,7 @@ class FakeAccount:
         self.fault: Answer | None = None
         self._entra = entra
         self._keys: dict[str, bytes] = {}
-        self._served = Served(self._answer, tls=tls)
-        self.url = self._served.url
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._served.stop()
+        super().__init__(self._answer, tls=tls)
 
     def _answer(self, call: Call) -> Answer:
         if self.fault is not None:

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Self
 from urllib.parse import unquote
 
 import msgspec
@@ -28,7 +27,7 @@ class _Draft(msgspec.Struct):
     body: bytes = b""
 
 
-class FakeLake:
+class FakeLake(Served):
     """One account's, which trusts an Entra ID. `keep` is given a container, a name and the bytes."""
 
     def __init__(self, entra: FakeEntra, tls: ssl.SSLContext, keep: Callable[[str, str, bytes], None]) -> None:
@@ -36,14 +35,7 @@ class FakeLake:
         self._entra = entra
         self._keep = keep
         self._drafts: dict[str, _Draft] = {}
-        self._served = Served(self._answer, tls=tls)
-        self.url = self._served.url
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._served.stop()
+        super().__init__(self._answer, tls=tls)
 
     def _answer(self, call: Call) -> Answer:
         scheme, _, token = call.fields.get("authorization", "").partition(" ")

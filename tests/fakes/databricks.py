@@ -7,7 +7,7 @@ import base64
 import ssl
 import time
 from collections import Counter
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -20,7 +20,7 @@ FILES = "/api/2.0/fs/files/"
 JSON = {"Content-Type": "application/json"}
 
 
-class FakeWorkspace:
+class FakeWorkspace(Served):
     """One workspace: service principals with secrets, and files. `fault` replaces what the token endpoint answers."""
 
     def __init__(self, lifetime: int = 3600, tls: ssl.SSLContext | None = None) -> None:
@@ -32,14 +32,7 @@ class FakeWorkspace:
         self.refused: Counter[str] = Counter()
         self.fault: Answer | None = None
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._served = Served(self._answer, tls=tls)
-        self.url = self._served.url
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._served.stop()
+        super().__init__(self._answer, tls=tls)
 
     def now(self) -> float:
         """By its own clock."""

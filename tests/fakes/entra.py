@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -27,7 +27,7 @@ RESOURCES = {STORAGE, "https://vault.azure.net", "https://management.azure.com",
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
-class FakeEntra:
+class FakeEntra(Served):
     """One tenant with its apps. `ahead` is how far its clock is ahead of ours; `fault` replaces every answer."""
 
     def __init__(self, tls: ssl.SSLContext, lifetime: int = 3600) -> None:
@@ -38,14 +38,7 @@ class FakeEntra:
         self.fault: Answer | None = None
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._seen: set[str] = set()  # assertions are good once
-        self._served = Served(self._answer, tls=tls)
-        self.url = self._served.url
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._served.stop()
+        super().__init__(self._answer, tls=tls)
 
     def app(self, **more: Any) -> App:
         """A new app of the tenant, with a secret."""

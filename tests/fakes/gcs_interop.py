@@ -8,7 +8,6 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Self
 
 import msgspec
 
@@ -21,7 +20,7 @@ from tests.fakes.xml_api import Refused, XmlApi, refusal
 HOST = "storage.googleapis.com"
 
 
-class FakeInterop:
+class FakeInterop(Served):
     """The store; `keys` are those that are active, by id, unless `find` knows them."""
 
     def __init__(
@@ -35,14 +34,7 @@ class FakeInterop:
         self.answered: Counter[str] = Counter()  # by key id
         self.refused: Counter[str] = Counter()  # by code
         self._xml = XmlApi(buckets, "EU", _body)
-        self._served = Served(self.answer, tls=tls)
-        self.url = self._served.url
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._served.stop()
+        super().__init__(self.answer, tls=tls)
 
     def answer(self, call: Call) -> Answer:
         """Who signed it, and then what it asks for."""
