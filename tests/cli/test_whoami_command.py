@@ -6,7 +6,7 @@ import re
 import msgspec
 
 from broker import control_api as api
-from tests.cli.newcomer import CREDBROKER, TRAIN, Newcomer, Ran
+from tests.cli.newcomer import CREDBROKER, ONE_ROLE, TRAIN, Newcomer, Ran
 from tests.fakes.sts import FakeSts
 
 
@@ -74,15 +74,7 @@ class TestWorker:
 
     def test_a_broker_of_the_command_alone_knows_its_worker_too(self, user: Newcomer, sts: FakeSts):
         """No other daemon can answer for it."""
-        user.configure(f"""
-            [credentials.train]
-            source = "aws-assume-role"
-            role_arn = "{TRAIN}"
-            endpoint_url = "{sts.url}"
-            [callers.me]
-            ME
-            grants = ["train"]
-            """)
+        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url))
         ran = within(user)
 
         assert (ran.status, "is me\nknown by worker token" in ran.out) == (0, True)

@@ -20,6 +20,20 @@ grants = [{grants}]
 """
 
 
+GCS_HMAC = """
+[credentials.admin]
+source = "gcp-adc"
+file = "{key_file}"
+
+[credentials.hmac]
+source = "gcs-hmac"
+from = "admin"
+service_account = "{account}"
+dedicated = true
+endpoint_url = "{url}"
+"""
+
+
 def configured(folder: Path, credentials: str, *grants: str, daemon: str = "") -> tuple[Path, str]:
     """The file, and the address at which its daemon tells whether it is ready; `daemon` is more of its settings."""
     folder.chmod(0o700)

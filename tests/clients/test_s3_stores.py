@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.newcomer import CREDBROKER, Newcomer, Ran, newcomer, until
+from tests.clients.configured import GCS_HMAC
 from tests.clients.stage import PROGRAMS, clients_python
 from tests.fakes.b2 import REGION, FakeB2
 from tests.fakes.coreweave import API_TOKEN as COREWEAVE_TOKEN
@@ -36,10 +37,6 @@ R2 = """
     prefixes = ["mine/"]
     endpoint_url = "{url}"
     api_url = "{url}/client/v4"
-
-    [callers.me]
-    ME
-    grants = ["r2"]
 """
 
 COREWEAVE = """
@@ -49,10 +46,6 @@ COREWEAVE = """
     region = "us-east-1"
     api_url = "{url}"
     endpoint_url = "{url}"
-
-    [callers.me]
-    ME
-    grants = ["coreweave"]
 """
 
 B2 = """
@@ -66,29 +59,17 @@ B2 = """
     region = "{region}"
     api_url = "{url}"
     endpoint_url = "{url}"
-
-    [callers.me]
-    ME
-    grants = ["b2"]
 """
 
-HMAC = """
-    [credentials.admin]
-    source = "gcp-adc"
-    file = "{key_file}"
-
-    [credentials.hmac]
-    source = "gcs-hmac"
-    from = "admin"
-    service_account = "{account}"
-    dedicated = true
+HMAC = f"""{GCS_HMAC}
     ttl = "12h"
-    endpoint_url = "{url}"
-    env = {{ AWS_REQUEST_CHECKSUM_CALCULATION = "when_required" }}
+    env = {{{{ AWS_REQUEST_CHECKSUM_CALCULATION = "when_required" }}}}
+"""
 
+ME = """
     [callers.me]
     ME
-    grants = ["hmac"]
+    grants = ["{name}"]
 """
 
 
@@ -106,6 +87,11 @@ def buckets(name: str = "data") -> Buckets:
     for folder in ("mine", "theirs"):
         found.put(name, f"{folder}/in.bin", BODY)
     return found
+
+
+def configure(user: Newcomer, name: str, credentials: str, **facts: str) -> None:
+    """His configuration, by which he is granted the credential of that name."""
+    user.configure(credentials.format(**facts) + ME.format(name=name))
 
 
 def secret(user: Newcomer, name: str, text: str) -> Path:
@@ -144,7 +130,7 @@ class TestR2:
         secret(user, "token", API_TOKEN)
         r2 = FakeR2(PARENT, buckets=buckets())
         with r2.serve() as store:
-            user.configure(R2.format(account=ACCOUNT, way=WAYS[way], url=store.url))
+            configure(user, "r2", R2, account=ACCOUNT, way=WAYS[way], url=store.url)
             with user.serving():
                 refused = [copied(user, program, r2.buckets) for program in COPIERS]
                 checked = user.run("check")
@@ -161,7 +147,7 @@ class TestCoreWeave:
         secret(user, "token", COREWEAVE_TOKEN)
         coreweave = FakeCoreWeave(buckets())
         with coreweave.serve() as store:
-            user.configure(COREWEAVE.format(url=store.url))
+            configure(user, "coreweave", COREWEAVE, url=store.url)
             with user.serving():
                 refused = [
                     copied(user, program, coreweave.buckets) for program in ("boto3_store.py", "rclone_store.sh")
@@ -180,7 +166,7 @@ class TestB2:
         secret(user, "id", b2.master.id)
         secret(user, "secret", b2.master.secret)
         with b2.serve() as store:
-            user.configure(B2.format(region=REGION, url=store.url))
+            configure(user, "b2", B2, region=REGION, url=store.url)
             with user.serving():
                 refused = [copied(user, program, b2.buckets) for program in COPIERS]
                 native = client(user, "b2_keys.py", store.url, "data-bucket")
@@ -216,7 +202,7 @@ class TestGcsHmac:
             old = gcs.plant(25 * 3600)
             key_file = introduction(google, user.home)["key_file"]
             with gcs.serve() as store:
-                user.configure(HMAC.format(key_file=key_file, account=HMAC_ACCOUNT, url=store.url))
+                configure(user, "hmac", HMAC, key_file=key_file, account=HMAC_ACCOUNT, url=store.url)
                 with user.serving():
                     ran = client(user, "boto3_gcs_hmac.py", store.url, "data")
                     until(lambda: not gcs.keys)

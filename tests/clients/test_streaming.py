@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from tests.cli.newcomer import until
-from tests.clients.configured import configured, kept
+from tests.clients.configured import GCS_HMAC, configured, kept
 from tests.clients.stage import CREDBROKER, PROGRAMS, Cloud, Daemon, Stage, bare, clients_python, seen
 from tests.fakes import certificates
 from tests.fakes.gcs_hmac import ACCOUNT, FakeGcsHmac
@@ -48,18 +48,7 @@ source = "private-env"
 secrets = {{ GCS_KEY = {{ file = "hmac_id.secret" }}, GCS_SECRET = {{ file = "hmac_key.secret" }} }}
 env = {{ AWS_REQUEST_CHECKSUM_CALCULATION = "when_required", AWS_RESPONSE_CHECKSUM_VALIDATION = "when_required" }}
 """,
-    "gcs-hmac": """
-[credentials.admin]
-source = "gcp-adc"
-file = "{key_file}"
-
-[credentials.hmac]
-source = "gcs-hmac"
-from = "admin"
-service_account = "{account}"
-dedicated = true
-endpoint_url = "{url}"
-""",
+    "gcs-hmac": GCS_HMAC,
 }
 
 
