@@ -36,11 +36,11 @@ TOY = """
 """
 # The made-up source is known to the daemon and to its minters.
 MADE_UP = """
-from broker import daemon
+from broker import upstream
 from broker.minter.client import Pool
 Pool.__init__.__kwdefaults__["deadline"] = {deadline}
-real = daemon.minter_environment
-daemon.minter_environment = lambda *given: {{**real(*given), "PYTHONPATH": {paths!r}}}
+real = upstream.minter_environment
+upstream.minter_environment = lambda *given: {{**real(*given), "PYTHONPATH": {paths!r}}}
 """
 
 
