@@ -107,8 +107,15 @@ def _of_the_house(event: Event) -> None:
             log.info("a job is over, and so are its keys", credential=event.credential, job=event.job, keys=event.keys)
         case KeysLeft():
             say = log.error if event.again_in is None else log.warning
-            of, why = {"credential": event.credential, "job": event.job, "keys": event.keys}, event.advice
-            say("keys of a job that is over are left", **of, code=event.code, advice=why, retry_in=event.again_in)
+            say(
+                "keys of a job that is over are left",
+                credential=event.credential,
+                job=event.job,
+                keys=event.keys,
+                code=event.code,
+                advice=event.advice,
+                retry_in=None if event.again_in is None else round(event.again_in, 1),
+            )
         case TokensDropped():
             log.warning("worker tokens were not taken over from before the restart", why=event.why)
         case LeasesTakenOver():

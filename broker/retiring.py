@@ -25,6 +25,7 @@ PATIENCE = 3600.0  # for an upstream that cannot end a key now
 LAST = 10.0  # and at the end of the daemon
 FIRST_SWEEP = 60.0  # from the start to the first look for what others have left; a mint looks too
 SWEEP = 3600.0
+STOPPED = "the broker has ended before they could be, and their age will end them"
 GONE = "the configuration has no such credential any more, as it was when they were made: delete them by hand"
 
 
@@ -46,6 +47,7 @@ class Errand(msgspec.Struct, eq=False):
     due: float
     until: float
     failures: int = 0
+    trouble: str = ""
 
 
 class Retiring:
@@ -105,12 +107,13 @@ class Retiring:
         """The last tries, as far as upstream answers soon; `all_over` where every job ends with this daemon."""
         for job in list(self._made) if all_over else ():
             self._end(job)
-        errands = [one for one in self._errands if one.keys]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST):
-                await asyncio.gather(*map(self._do, errands))
+                await asyncio.gather(
+                    *(self._insist(one, self._clock.now() + LAST) for one in self._errands if one.keys)
+                )
         for errand in self._errands:
-            self._leave(errand, BrokerError("the broker has ended before they could be", code="Stopped"))
+            self._leave(errand, BrokerError(STOPPED + errand.trouble, code="Stopped"))
 
     def _know(self, rendered: Rendered, key: str | None) -> None:
         """A key is there. The job may be over already; of a pod's, nobody will say so."""
@@ -150,6 +153,7 @@ class Retiring:
         now = self._clock.now()
         if again_in := _again_in(errand, error, now):
             errand.failures += 1
+            errand.trouble = f"; the last try: {error.advice}"
             errand.due = now + again_in
         else:
             self._errands.remove(errand)
@@ -159,6 +163,13 @@ class Retiring:
         facts, label = errand.rendered.facts, errand.rendered.label
         if errand.keys:
             self._note(KeysLeft(label, facts.caller, facts.job, errand.keys, error.code, error.advice, again_in))
+
+    async def _insist(self, errand: Errand, until: float) -> None:
+        """Try at once, and again as long as another try is due in time."""
+        errand.due = self._clock.now()
+        while errand in self._errands and errand.due < until:
+            await asyncio.sleep(max(errand.due - self._clock.now(), 0.0))
+            await self._do(errand)
 
     async def _base(self, rendered: Rendered) -> Value | None:
         """What is held of the credential that it chains from, minted where nothing is. Raises BrokerError."""

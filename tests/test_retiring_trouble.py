@@ -138,6 +138,36 @@ class TestClose:
 
         assert playing(main) == ([], [])
 
+    def test_one_that_is_away_for_a_moment_is_asked_again(self):
+        """There is no other broker to do it."""
+
+        async def main(scene: Scene) -> object:
+            await scene.asks()
+            scene.upstream.trouble = Unreachable("away")
+            asyncio.get_running_loop().call_later(3, lambda: setattr(scene.upstream, "trouble", None))
+            await scene.stop()
+            await scene.retiring.close(all_over=True)
+            return [keys for _, keys, _ in scene.upstream.retired]
+
+        assert playing(main) == [("key-1",)]
+
+    def test_one_that_stays_away_is_told_with_its_reason(self):
+        """Somebody may want to delete them now."""
+
+        async def main(scene: Scene) -> str:
+            await scene.asks()
+            scene.upstream.trouble = Denied("the cloud refuses")
+            await scene.stop()
+            began = scene.play.clock.now()
+            await scene.retiring.close(all_over=True)
+            assert scene.play.clock.now() - began < 1, "it will not change its mind"
+            last = scene.play.noted(KeysLeft)[-1]
+            assert isinstance(last, KeysLeft)
+            assert (last.code, last.again_in) == ("Stopped", None)
+            return last.advice
+
+        assert playing(main).endswith("the last try: the cloud refuses")
+
     def test_an_upstream_that_does_not_answer_is_not_waited_for(self):
         """What is left is told."""
 
