@@ -34,7 +34,7 @@ def parse(request: Request) -> Want | None:
 
 
 def render(request: Request, lease: Lease, left: float) -> Reply:  # noqa: ARG001 - what every dialect is given
-    """The token. `expires_on` is text: azure-identity before 1.15 read no number."""
+    """The token. `expires_on` is text, as App Service's own answer has it: object_store reads no number there."""
     value = lease.value
     if not isinstance(value, AzureToken):
         raise TypeError("the desk gave a lease of another kind")

@@ -135,7 +135,7 @@ def _signed(spec: Sas, key: Any, ends: datetime) -> str:
     how: dict[str, Any] = {"user_delegation_key": key, "permission": permission, "expiry": ends, "protocol": "https"}
     if spec.prefix is None:
         return generate_container_sas(spec.account, spec.container, **how)
-    depth = spec.prefix.count("/") + 1  # azure-storage-blob before 12.30 does not count it itself
+    depth = spec.prefix.count("/") + 1  # read in azure-storage-blob: before 12.30 it does not count
     return generate_blob_sas(spec.account, spec.container, spec.prefix, is_directory=True, sdd=depth, **how)
 
 
