@@ -19,10 +19,15 @@ import msgspec
 
 
 class Mistake(msgspec.Struct, frozen=True):
-    """One mistake of a configuration: where it stands and what is wrong there."""
+    """One mistake of a configuration: where it stands and what is wrong there.
+
+    `place` says all of where; `file` and `line` say it to programs, where it stands in a file.
+    """
 
     place: str
     text: str
+    file: str | None = None
+    line: int | None = None
 
     def __str__(self) -> str:
         return f"{self.place}: {self.text}"

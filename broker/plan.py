@@ -8,7 +8,7 @@ import math
 import re
 import socket
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import msgspec
@@ -117,25 +117,54 @@ class Book(msgspec.Struct, frozen=True, eq=False):
         found.setdefault(rendered.key, rendered)
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """A mistake that shows only once all is read: the way to where it stands, and what is wrong there."""
+
+    steps: tuple[str, str, str]
+    text: str
+
+
 def make_book(config: Config, hostname: str | None = None) -> Book:
     """The Book of a configuration that has been read.
 
-    Raises ConfigError where a caller's name, or this host's, cannot stand in what the caller is granted, and where the
-    budget of upstream calls is not enough for what is kept fresh.
+    Raises ConfigError where `faults` finds any.
     """
-    book = Book(
-        config,
-        {credential.name: credential for credential in config.credentials},
-        {caller.name: caller for caller in config.callers},
-        hostname or _short_hostname(),
+    book = book_of(config, hostname)
+    mistakes = tuple(
+        Mistake(f"[{fault.steps[0]}.{fault.steps[1]}] {fault.steps[2]}", fault.text) for fault in faults(book)
     )
-    mistakes = tuple(_misfits(book)) or tuple(_overdrawn(book))
     if mistakes:
         raise ConfigError(*mistakes)
     return book
 
 
-def _misfits(book: Book) -> Iterator[Mistake]:
+def book_of(config: Config, hostname: str | None = None) -> Book:
+    """The Book of a configuration, whatever `faults` says of it."""
+    return Book(
+        config,
+        {credential.name: credential for credential in config.credentials},
+        {caller.name: caller for caller in config.callers},
+        hostname or _short_hostname(),
+    )
+
+
+def faults(book: Book) -> tuple[Fault, ...]:
+    """Grants that a caller's name, or this host's, does not fit into, and a budget too small for what is warm."""
+    misfits = {(caller, name): text for caller, name, text in _misfits(book)}
+    unfit = (Fault(("callers", caller, "grants"), text) for (caller, _), text in misfits.items())
+    return (*unfit, *_overdrawn(_without(book, misfits)))
+
+
+def _without(book: Book, misfits: Container[tuple[str, str]]) -> Book:
+    """The same without the grants that can never be served."""
+    callers = tuple(
+        msgspec.structs.replace(one, grants=tuple(name for name in one.grants if (one.name, name) not in misfits))
+        for one in book.config.callers
+    )
+    return book_of(msgspec.structs.replace(book.config, callers=callers), book.hostname)
+
+
+def _misfits(book: Book) -> Iterator[tuple[str, str, str]]:
     """What is known now to be denied for ever: templates whose rendering breaks the limits of a field."""
     for caller in book.config.callers:
         for name in caller.grants:
@@ -143,10 +172,10 @@ def _misfits(book: Book) -> Iterator[Mistake]:
                 try:
                     book.rendered(name, CallerFacts(caller=caller.name))
                 except Unrenderable as error:
-                    yield Mistake(f"[callers.{caller.name}] grants", error.advice)
+                    yield caller.name, name, error.advice
 
 
-def _overdrawn(book: Book) -> Iterator[Mistake]:
+def _overdrawn(book: Book) -> Iterator[Fault]:
     """The families of sources whose leases, each minted anew as early as may be, need more than there is."""
     calls: defaultdict[str, list[float]] = defaultdict(list)
     for rendered in book.warm():
@@ -161,7 +190,7 @@ def _overdrawn(book: Book) -> Iterator[Mistake]:
                 f"{rate} a second, half is for that and half for retries: ask for longer lives, grant fewer, "
                 f"or set it to {math.ceil(needed / FOR_REFRESHES)} if the cloud allows so many"
             )
-            yield Mistake("[daemon.limits] upstream_per_second", text)
+            yield Fault(("daemon", "limits", "upstream_per_second"), text)
 
 
 def warms_at_start(book: Book, name: str) -> bool:

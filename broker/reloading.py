@@ -9,11 +9,11 @@ import functools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from broker.config import read
+from broker import vetting
 from broker.config.shape import Config, Snapshot
 from broker.errors import ConfigError
 from broker.events import Event, Reloaded
-from broker.plan import Book, make_book
+from broker.plan import Book
 from broker.supervisor import Supervisor
 from broker.threads import Threads
 
@@ -33,8 +33,7 @@ class Reloading:
         """What the file says now. Raises ConfigError, which has then been told."""
         self._supervisor.reloading()
         try:
-            config, snapshot = await self._reader.do(functools.partial(read.again, self._path, present().daemon))
-            return config, snapshot, make_book(config)
+            return await self._reader.do(functools.partial(vetting.again, self._path, present().daemon))
         except ConfigError as error:
             self._note(Reloaded(present().generation, error.advice, by_uid))
             raise

@@ -82,7 +82,8 @@ ARROWS: dict[str, set[str]] = {
     "files": PURE | {"control_client"},
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.
-    "reloading": SHAPE | {"config", "plan", "supervisor", "threads"},
+    "vetting": SHAPE | {"config", "plan"},
+    "reloading": SHAPE | {"plan", "supervisor", "threads", "vetting"},
     "upstream": SHAPE | {"config", "identity", "minter.asking", "minter.client"},
     "daemon": DECISIONS
     | {"audit", "audit_file", "callers", "checking", "config", "control_api", "desk", "dialects", "ledger", "logs"}
@@ -91,7 +92,7 @@ ARROWS: dict[str, set[str]] = {
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
     | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"}
-    | {"explaining", "state"},
+    | {"explaining", "state", "vetting"},
 }
 
 LOOPS = {"reloading", "retiring", "rounds", "threads", "kept_leases", "server", "minter.client", "daemon", "cli"}

@@ -39,7 +39,8 @@ def _section(name: str, definition: dict[str, Any]) -> str:
         for key in definition["properties"]
         if key in own
     ]
-    chain = f"\n\n`from` may name a credential of kind {source.base}." if source.base else ""
+    verb = "must" if source.needs_base else "may"
+    chain = f"\n\n`from` {verb} name a credential of kind {source.base}." if source.base else ""
     lasting = "" if source.spec.short_lived else LASTING
     return (
         f"\n## {name}\n\n{about}{chain}{lasting}\n\n| key | default | meaning |\n|---|---|---|\n"

@@ -214,9 +214,9 @@ class TestRefused:
         error, after = served(tmp_path, main)
 
         assert after == ["train"]
-        assert [(mistake.place.rsplit(" ", 1)[1], mistake.text) for mistake in error.mistakes] == [
-            (name, "a change here needs a restart")
-        ]
+        (mistake,) = error.mistakes
+        assert mistake.place.endswith((f" [daemon] {name}", f" [daemon.{name}]"))
+        assert mistake.text == "a change here needs a restart"
 
     def test_operators_are_no_listener(self, tmp_path: Path):
         """What is asked anew each time may change."""

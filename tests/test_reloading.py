@@ -8,10 +8,11 @@ from typing import TypeVar
 
 import pytest
 
-from broker.config import read
-from broker.config.shape import Config, Snapshot
+from broker import vetting
+from broker.config.shape import Config, DaemonSettings, Snapshot
 from broker.errors import ConfigError
 from broker.events import Event, Reloaded
+from broker.plan import Book
 from broker.reloading import Reloading
 from broker.supervisor import Supervisor
 from tests.daemons import PLAN, a_start, on_uvloop, written
@@ -86,12 +87,12 @@ class TestRead:
 
     def test_the_loop_turns_meanwhile(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """A name service may take its time."""
-        gate, begun, load = threading.Event(), threading.Event(), read.load
+        gate, begun, load = threading.Event(), threading.Event(), vetting.again
 
-        def slow(path: Path) -> tuple[Config, Snapshot]:
+        def slow(path: Path | None, running: DaemonSettings) -> tuple[Config, Snapshot, Book]:
             begun.set()
             gate.wait(10)
-            return load(path)
+            return load(path, running)
 
         async def main(rereading: Rereading) -> bool:
             async with asyncio.TaskGroup() as group:
@@ -101,6 +102,6 @@ class TestRead:
                 gate.set()
             return slept
 
-        monkeypatch.setattr("broker.reloading.read.load", slow)
+        monkeypatch.setattr("broker.reloading.vetting.again", slow)
         assert reading(tmp_path, main)
         assert begun.is_set()

@@ -11,7 +11,7 @@ import click
 
 from broker import control_client
 from broker.cli.names import callers, credential_list, credentials
-from broker.config import find, read
+from broker.config import find
 from broker.config.durations import seconds
 from broker.config.shape import Config, Snapshot
 from broker.errors import BrokerError
@@ -113,4 +113,6 @@ def configuration(explicit: str | None) -> tuple[Config, Snapshot, Path] | None:
     path = find.locate(explicit, os.environ)
     if path is None:
         return None
-    return (*read.load(path), path)
+    from broker import vetting
+
+    return (*vetting.load(path), path)

@@ -1,14 +1,14 @@
 """`[callers.NAME]` -> CallerEntry. Looks user names up; nothing else here leaves the process."""
 
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from broker.config.credentials import NAME, NAME_RULE
-from broker.config.shape import CallerEntry, Pods, Rule
+from broker.config.shape import CallerEntry, Credential, Pods, Rule
 from broker.config.table import Table
 
 LARGEST_UID = 2**32 - 2  # the one above means "no user" to the kernel
@@ -46,6 +46,16 @@ class CallerRead(msgspec.Struct, frozen=True, eq=False):
 
     table: Table
     entry: CallerEntry
+
+    @property
+    def named(self) -> bool:
+        """Whether its name is one."""
+        return NAME.fullmatch(self.entry.name) is not None
+
+    def granting(self, credentials: Iterable[Credential]) -> CallerEntry:
+        """The caller with those of its grants alone."""
+        names = {credential.name for credential in credentials}
+        return msgspec.structs.replace(self.entry, grants=tuple(one for one in self.entry.grants if one in names))
 
 
 def uid_of(name: str) -> int | None:

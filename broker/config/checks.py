@@ -28,7 +28,25 @@ def check_credentials(entries: Entries) -> None:
     for entry in entries.values():
         if entry.base is not None:
             _check_base(entry, entries)
+        elif entry.source and entry.source.needs_base and "from" not in entry.table:
+            kind = entry.source.base
+            entry.table.note(f"from is missing: {entry.source.name} is minted from another credential, of kind {kind}")
         _check_readiness(entry, entries)
+
+
+def sound(entries: Entries) -> tuple[Credential, ...]:
+    """The credentials that are right, and minted from none that is not."""
+    chains = {name: _chain(name, entries) for name in entries}
+    return tuple(
+        entry.credential
+        for name, entry in entries.items()
+        if entry.credential and all(entries[link].credential for link in chains[name]) and _ends(chains[name], entries)
+    )
+
+
+def _ends(chain: list[str], entries: Entries) -> bool:
+    """Whether a chain goes neither into nothing nor in a circle."""
+    return entries[chain[-1]].base is None
 
 
 def check_grants(callers: Mapping[str, CallerRead], entries: Entries) -> None:
@@ -36,7 +54,9 @@ def check_grants(callers: Mapping[str, CallerRead], entries: Entries) -> None:
     chained = {entry.base: name for name, entry in entries.items() if entry.base is not None}
     for caller in callers.values():
         for index, name in enumerate(caller.entry.grants):
-            if name not in entries:
+            if name in caller.entry.grants[:index]:
+                caller.table.note("is granted already", "grants", index)
+            elif name not in entries:
                 caller.table.note(f"there is no such credential{did_you_mean(name, *entries)}", "grants", index)
             elif name in chained and not entries[name].share_identity:
                 caller.table.note(

@@ -17,6 +17,7 @@ from broker.sources import Source
 
 NAME = re.compile(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,63}")  # a path that begins with a dot is refused
 NAME_RULE = "a name has 1 to 64 letters, digits, dots, underscores, at signs or hyphens, and no dot first"
+_WORD = re.compile(r"\w+")
 COMMON = ("warm", "required", "on_denied", "share_identity")  # and `source`, `from`, `env`
 TYPES = {field.name: field.type for field in msgspec.structs.fields(Credential)}
 
@@ -61,22 +62,30 @@ def _source(table: Table, sources: Mapping[str, Source]) -> Source | None:
 
 
 def _spec(table: Table, type_: type[Spec]) -> Spec | None:
-    before = table.mistakes
-    given = {}
+    given: dict[str, Any] = {}
+    wrong: set[str] = set()
     for field in _fields(type_):
-        key = field.encode_name
+        key, before = field.encode_name, table.mistakes
         if key in table:
-            given[field.name] = _templated(table, key, field.type)
+            value = _templated(table, key, field.type)
+            if table.mistakes == before:
+                given[field.name] = value
         elif field.required:
             table.take(key, field.type)
             table.note(f"{key} is missing: {fields.expected(inspect.type_info(field.type))}")
-    if table.mistakes > before:
-        return None
-    spec = type_(**given)
+        if table.mistakes > before:
+            wrong.add(field.name)
+    _note_between(table, type_, given, wrong)
+    return None if wrong else type_(**given)
+
+
+def _note_between(table: Table, type_: type[Spec], given: dict[str, Any], wrong: set[str]) -> None:
+    """What is wrong between the fields, as far as it does not hang on one that is wrong by itself."""
+    stand_ins = {one.name: fields.stand_in(one.type) for one in _fields(type_) if one.required and one.name in wrong}
     names = {field.name: field.encode_name for field in _fields(type_)}
-    for name, text in spec.mistakes():
-        table.note(text, names.get(name, name))
-    return spec
+    for name, text in type_(**given, **stand_ins).mistakes():
+        if wrong.isdisjoint({name, *_WORD.findall(text)}):
+            table.note(text, names.get(name, name))
 
 
 @functools.cache

@@ -25,6 +25,14 @@ _ADDRESS_FORM = 'must be a literal IP address and a port, such as "127.0.0.1:991
 _NOT_LOOPBACK = "must be a loopback address"
 _NOT_FOR_PODS = "must be a loopback address, or 169.254.170.23 or [fd00:ec2::23] for Kubernetes callers"
 
+# The one can never be reached where the other is less.
+_NESTED = (
+    ("connections_per_uid", "connections"),
+    ("unidentified_per_uid", "connections_per_uid"),
+    ("unidentified_per_uid", "connections"),
+)
+_SHORT_BURST = "a bucket of {}, filled once a second, never gives {} a second: raise requests_burst"
+
 Name = Annotated[str, Meta(min_length=1)]
 # A name or an address, a port perhaps, and nothing else: no path, no user.
 ApiServer = Annotated[
@@ -159,4 +167,12 @@ def _limits(table: Table) -> Limits:
     names = [field.name for field in msgspec.structs.fields(Limits)]
     given: dict[str, Any] = {name: table.take(name, Annotated[int, Meta(ge=1)]) for name in names}
     table.close()
-    return Limits(**{name: value for name, value in given.items() if value is not None})
+    told = {name: value for name, value in given.items() if value is not None}
+    limits = Limits(**told)
+    for less, more in _NESTED:
+        if less in told and (most := getattr(limits, more)) is not None and told[less] > most:
+            table.note(f"is more than {more}, which is {most}", less)
+    if told.keys() & {"requests_per_second", "requests_burst"} and limits.requests_burst < limits.requests_per_second:
+        key = "requests_burst" if "requests_burst" in told else "requests_per_second"
+        table.note(_SHORT_BURST.format(limits.requests_burst, limits.requests_per_second), key)
+    return limits

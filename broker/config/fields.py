@@ -47,6 +47,14 @@ def _seconds(value: Any) -> Any:
     return value if count is None else count
 
 
+def stand_in(type_: Any) -> Any:
+    """Something of a required field's type, where what is configured is none: nobody may be told what it is."""
+    info = inspect.type_info(type_)
+    while isinstance(info, inspect.Metadata):
+        info = info.type
+    return info.values[0] if isinstance(info, inspect.LiteralType) else _STAND_INS[type(info)]
+
+
 def in_seconds(info: inspect.Type) -> bool:
     """Whether a type is a duration: declared with Meta(extra={"unit": "seconds"})."""
     return _has_unit(info, "seconds")
@@ -129,6 +137,15 @@ def _steps(message: str) -> Steps:
     return tuple(int(item) if item else name for item, name in _STEP.findall(found[1])) if found else ()
 
 
+# Of what sources require; `tests/config/test_credentials.py` goes through them all.
+_STAND_INS: dict[type[inspect.Type], Any] = {
+    inspect.BoolType: False,
+    inspect.DictType: {},
+    inspect.IntType: 0,
+    inspect.StrType: "",
+    inspect.StructType: Reference(file="/"),
+    inspect.VarTupleType: (),
+}
 _WORDS: dict[type[inspect.Type], Callable[[Any], str]] = {
     inspect.Metadata: _annotated,
     inspect.UnionType: _union,

@@ -46,23 +46,28 @@ class Notes:
 
     def add(self, document: Document, steps: Steps, text: str) -> None:
         """A mistake at a table or key of a document."""
-        mistake = Mistake(self.place(document, steps), text)
-        self._add(document.path, self._line(document, steps), mistake)
+        line = self._line(document, steps)
+        self._add(document.path, line, Mistake(self.place(document, steps), text, document.path, line))
 
     def add_file(self, path: str, text: str, line: int | None = None) -> None:
         """A mistake of a whole file, or on one line of it."""
         place = path if line is None else f"{path}:{line}"
-        self._add(path, line, Mistake(place, text))
+        self._add(path, line, Mistake(place, text, path, line))
 
     def place(self, document: Document, steps: Steps) -> str:
         """A place in words: `config.toml:14 [credentials.train] duration`."""
         line = self._line(document, steps)
         return f"{document.path}{f':{line}' if line else ''} {shown(steps)}".rstrip()
 
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """All that was found."""
+        return tuple(mistake for _, _, mistake in sorted(self._found, key=lambda found: found[:2]))
+
     def raise_if_any(self) -> None:
         """Raises ConfigError with all that was found."""
         if self._found:
-            raise ConfigError(*(mistake for _, _, mistake in sorted(self._found, key=lambda found: found[:2])))
+            raise ConfigError(*self.mistakes)
 
     def _add(self, path: str, line: int | None, mistake: Mistake) -> None:
         order = self._files.setdefault(path, len(self._files))

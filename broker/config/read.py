@@ -8,13 +8,13 @@ import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from broker.config import disk, zero
 from broker.config.callers import Uids, read_caller, uid_of
-from broker.config.checks import check_credentials, check_grants, check_listen
+from broker.config.checks import check_credentials, check_grants, check_listen, sound
 from broker.config.credentials import Entry, read_credential
 from broker.config.daemon import FIXED, read_daemon
 from broker.config.place import Document, Notes
@@ -30,6 +30,31 @@ _LINE = re.compile(r"\(at line (\d+), column \d+\)$")
 Sources = Mapping[str, Source]
 
 
+class Reading:
+    """Files as far as they could be read: `config` has what is right, and knows nothing of the rest."""
+
+    def __init__(self, snapshot: Snapshot, documents: Sequence[Document], config: Config, notes: Notes) -> None:
+        self.snapshot = snapshot
+        self.config = config
+        self._documents = documents
+        self._notes = notes
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """All that was found so far, in the order of the files."""
+        return self._notes.mistakes
+
+    def note(self, steps: tuple[str, str, *tuple[str, ...]], text: str) -> None:
+        """One more, in the file that has the first two of the steps, else in the main one."""
+        tables = ((document, document.tree.get(steps[0])) for document in self._documents)
+        here = (document for document, table in tables if isinstance(table, dict) and steps[1] in table)
+        self._notes.add(next(here, self._documents[0]), steps, text)
+
+    def raise_if_any(self) -> None:
+        """Raises ConfigError with all of them."""
+        self._notes.raise_if_any()
+
+
 def read(path: Path, *, table: Sources = TABLE, reader_uid: int | None = None) -> Config:
     """The configuration in a file and in what it includes. Raises ConfigError."""
     return load(path, table=table, reader_uid=reader_uid)[0]
@@ -37,20 +62,28 @@ def read(path: Path, *, table: Sources = TABLE, reader_uid: int | None = None) -
 
 def load(path: Path, *, table: Sources = TABLE, reader_uid: int | None = None) -> tuple[Config, Snapshot]:
     """As `read`, with the files as they were read. `reader_uid` is who reads, if not this process's user."""
+    reading = survey(path, table=table, reader_uid=reader_uid)
+    reading.raise_if_any()
+    return reading.config, reading.snapshot
+
+
+def survey(path: Path, *, table: Sources = TABLE, reader_uid: int | None = None) -> Reading:
+    """As `load`, with the mistakes beside what is right rather than raised."""
     notes = Notes()
     files = disk.take(path, notes, os.geteuid() if reader_uid is None else reader_uid)
-    return _configured(files, notes, table, uid_of), Snapshot(files)
+    return _read(files, notes, table, uid_of)
 
 
-def again(path: Path | None, running: DaemonSettings) -> tuple[Config, Snapshot]:
-    """As `load`, for a daemon that runs so. Raises ConfigError, also where a change needs a restart."""
+def again(path: Path | None, running: DaemonSettings) -> Reading:
+    """As `survey`, for a daemon that runs so: a change that needs a restart is a mistake. Raises ConfigError."""
     if path is None:
         raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
-    config, snapshot = load(path)
-    changed = [name for name in FIXED if getattr(config.daemon, name) != getattr(running, name)]
-    if changed:
-        raise ConfigError(*(Mistake(f"{path} [daemon] {name}", "a change here needs a restart") for name in changed))
-    return config, snapshot
+    reading = survey(path)
+    if not reading.mistakes:  # else it may be a default that stands in for what is wrong
+        for name in FIXED:
+            if getattr(reading.config.daemon, name) != getattr(running, name):
+                reading.note(("daemon", name), "a change here needs a restart")
+    return reading
 
 
 def take(path: Path) -> Snapshot:
@@ -65,7 +98,9 @@ def parse(snapshot: Snapshot, *, table: Sources = TABLE, uids: Uids = uid_of) ->
     """The configuration in files that were read before. Raises ConfigError; `uids` finds a user's uid."""
     if snapshot.zero is not None:
         return zero.configuration(*snapshot.zero, table=table)
-    return _configured(snapshot.files, Notes(), table, uids)
+    reading = _read(snapshot.files, Notes(), table, uids)
+    reading.raise_if_any()
+    return reading.config
 
 
 def generation(files: disk.Files) -> str:
@@ -76,7 +111,7 @@ def generation(files: disk.Files) -> str:
     return digest.hexdigest()
 
 
-def _configured(files: disk.Files, notes: Notes, sources: Sources, uids: Uids) -> Config:
+def _read(files: disk.Files, notes: Notes, sources: Sources, uids: Uids) -> Reading:
     documents = [document for name, content in files if (document := _document(name, content, notes))]
     main = documents[0] if documents and documents[0].path == files[0][0] else None
     for document in documents:
@@ -89,14 +124,15 @@ def _configured(files: disk.Files, notes: Notes, sources: Sources, uids: Uids) -
     check_grants(callers, credentials)
     if settings:
         check_listen(settings, callers)
-    notes.raise_if_any()
-    return Config(
+    kept = sound(credentials)
+    config = Config(
         daemon=daemon,
-        credentials=tuple(entry.credential for entry in credentials.values() if entry.credential),
-        callers=tuple(caller.entry for caller in callers.values()),
+        credentials=kept,
+        callers=tuple(caller.granting(kept) for caller in callers.values() if caller.named),
         generation=generation(files),
         files=tuple(name for name, _ in files),
     )
+    return Reading(Snapshot(files), documents, config, notes)
 
 
 def _credentials(documents: Iterable[Document], notes: Notes, sources: Sources) -> dict[str, Entry]:

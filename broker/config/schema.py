@@ -108,9 +108,10 @@ def _specs(table: Mapping[str, Source]) -> dict[str, Any]:
         spec = parts[title]
         referred.pop(title, None)
         base = {"from": _TEXT} if source.base else {}
+        needed = ("source", "from") if source.needs_base else ("source",)
         own = {**spec["properties"], **_durations(source.spec)}
         properties = {"source": {"const": name}, **common, "env": _ENV, **base, **own}
-        found[name] = {**spec, **_object(properties, "source", *spec["required"])}
+        found[name] = {**spec, **_object(properties, *needed, *spec["required"])}
     return {name: _without_null(content) for name, content in {**referred, **found}.items()}
 
 

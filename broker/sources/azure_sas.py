@@ -208,4 +208,4 @@ def _date(seconds: float) -> datetime:
     return datetime.fromtimestamp(int(seconds), UTC)
 
 
-SOURCES = (Source(name="azure-sas", spec=Sas, mint=mint, who=who, base=Kind.AZURE),)
+SOURCES = (Source(name="azure-sas", spec=Sas, mint=mint, who=who, base=Kind.AZURE, needs_base=True),)

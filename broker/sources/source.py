@@ -12,8 +12,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of short-lived secret is minted. All functions block and may raise any MintError.
 
     `mint` and `id_token` give a Minted; `who` asks upstream who a value is (one call, for `check`); `find` says in a
-    few words which identity zero configuration would use, or None; `base` is the kind that `from` must name. `retire`,
-    for what is made `per_job`, ends the keys that are `spent` (the `principal` of their facts) and what is left over.
+    few words which identity zero configuration would use, or None; `base` is the kind that `from` must name, and
+    `needs_base` whether it has to be there: where not, the ambient identity stands in. `retire`, for what is made
+    `per_job`, ends the keys that are `spent` (the `principal` of their facts) and what is left over.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     mint: Callable[[Any, Given], Minted]
     who: Callable[[Any, Value], Facts]
     base: Kind | None = None
+    needs_base: bool = False
     id_token: Callable[[Any, Given], Minted] | None = None
     find: Callable[[Any], str | None] | None = None
     retire: Callable[[Any, Given], None] | None = None

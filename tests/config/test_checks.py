@@ -1,10 +1,12 @@
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from broker.config.read import survey
 from broker.sources import Source
 from tests.config import toy
-from tests.config.toy import config, mistakes
+from tests.config.toy import TABLE, config, mistakes
 
 SHARED = (
     "grants the identity that `b` is minted from, and so all that it may do; "
@@ -74,6 +76,34 @@ class TestFrom:
 
         assert "unknown source" in mistake
 
+    def test_a_source_that_cannot_do_without_says_so(self):
+        """Rather than each mint."""
+        assert told(credential("a", source="source = 'azure-sas'\n")) == [
+            "[credentials.a]: from is missing: azure-sas is minted from another credential, of kind aws"
+        ]
+
+    @pytest.mark.parametrize("name", ["'x'", "7"])
+    def test_a_wrong_one_is_one_mistake(self, name: str):
+        """It is there."""
+        (mistake,) = told(credential("a", f"from = {name}", source="source = 'azure-sas'\n"))
+
+        assert mistake.startswith("[credentials.a] from: ")
+
+
+class TestSound:
+    def test_what_is_minted_from_something_wrong_is_left_out(self, tmp_path: Path):
+        """Only what is right can be rendered, and what it would then lack is no mistake of its own."""
+        text = [
+            session("good"), credential("chained", "from = 'good'"), session("bad", "duration = 1"),
+            credential("of_bad", "from = 'bad'"), credential("of_none", "from = 'none'"),
+            credential("round", "from = 'round'"), credential("to_round", "from = 'round'"),
+        ]  # fmt: skip
+
+        path = tmp_path / "config.toml"
+        path.write_text("".join(text))
+
+        assert [one.name for one in survey(path, table=TABLE).config.credentials] == ["good", "chained"]
+
 
 class TestCycles:
     def test_a_cycle_is_shown(self):
@@ -113,6 +143,10 @@ class TestGrants:
         assert told(session("train"), grants("train", "trian")) == [
             "[callers.x] grants[1]: there is no such credential; did you mean `train`?"
         ]
+
+    def test_twice_is_a_mistake(self):
+        """One of the two was meant to be another."""
+        assert told(session("a"), grants("a", "a")) == ["[callers.x] grants[1]: is granted already"]
 
     def test_a_credential_with_mistakes_of_its_own_exists(self):
         """One mistake is told once."""

@@ -1,9 +1,13 @@
+import msgspec
 import pytest
 
-from broker.config.shape import Credential
+from broker import sources
+from broker.config.read import parse
+from broker.config.shape import Credential, Snapshot
+from broker.errors import ConfigError
 from tests.config.toy import Adc, Role, Session, config, mistakes
 
-SOURCES = "aws-session, aws-assume-role, aws-web-identity, gcp-adc, gcp-impersonate"
+SOURCES = "aws-session, aws-assume-role, aws-web-identity, gcp-adc, azure-sas, gcp-impersonate"
 ARN = "role_arn = 'arn:x'"
 
 
@@ -159,6 +163,29 @@ class TestSpec:
         assert told(f"{ARN}\ntags = {{ a = 'b' }}\nexternal_id = 'xx'") == [
             "tags: are not for a role with an external_id"
         ]
+
+    def test_it_is_told_beside_fields_that_are_wrong_by_themselves(self):
+        """A second run for it would be one too many."""
+        assert told("role_arn = 7\ntags = { a = 'b' }\nexternal_id = 'xx'") == [
+            "role_arn: must be text such as arn:aws:iam::123456789012:role/train",
+            "tags: are not for a role with an external_id",
+        ]
+
+    @pytest.mark.parametrize("text", ["tags = { a = 'b' }\nexternal_id = 7", "tags = 7\nexternal_id = 'xx'"])
+    def test_it_is_not_told_where_it_hangs_on_one_of_them(self, text: str):
+        """Nobody knows yet what that is to be."""
+        assert len(told(f"{ARN}\n{text}")) == 1
+
+    @pytest.mark.parametrize("source", sources.TABLE.values(), ids=list(sources.TABLE))
+    def test_every_source_can_be_judged_without_what_it_needs(self, source: sources.Source):
+        """There is a stand-in for each of its required fields: all that is told is that they are missing."""
+        required = [field.encode_name for field in msgspec.structs.fields(source.spec) if field.required]
+        text = f"[credentials.train]\nsource = '{source.name}'\nwarm = 7"
+        with pytest.raises(ConfigError) as caught:
+            parse(Snapshot((("/etc/credbroker/config.toml", text.encode()),)))
+
+        found = str(caught.value)
+        assert [key for key in required if f"{key} is missing" not in found] == []
 
     @pytest.mark.parametrize(
         ("text", "place"),

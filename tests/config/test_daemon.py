@@ -3,6 +3,7 @@ import pytest
 from broker.config.shape import Address, Cluster, DaemonSettings, Limits
 from tests.config.toy import config, mistakes
 
+SHORT = "a bucket of {}, filled once a second, never gives {} a second: raise requests_burst"
 POD = "[callers.pods]\nkubernetes = { namespace = 'ml', service_account = 'trainer', audience = 'credbroker' }"
 
 
@@ -98,6 +99,34 @@ class TestReadDaemon:
         assert mistakes("[daemon.limits]\nupstream_per_second = 3\nconections = 3") == [
             "config.toml:3 [daemon.limits] conections: unknown key; did you mean `connections`?",
         ]
+
+    @pytest.mark.parametrize(
+        ("text", "mistake"),
+        [
+            (
+                "connections = 10\nconnections_per_uid = 11",
+                "3 [daemon.limits] connections_per_uid: is more than connections, which is 10",
+            ),
+            (
+                "connections_per_uid = 10\nunidentified_per_uid = 11",
+                "3 [daemon.limits] unidentified_per_uid: is more than connections_per_uid, which is 10",
+            ),
+            (
+                "unidentified_per_uid = 11\nconnections = 10",
+                "2 [daemon.limits] unidentified_per_uid: is more than connections, which is 10",
+            ),
+            ("requests_burst = 999", f"2 [daemon.limits] requests_burst: {SHORT.format(999, 1000)}"),
+            ("requests_per_second = 20001", f"2 [daemon.limits] requests_per_second: {SHORT.format(20000, 20001)}"),
+        ],
+    )
+    def test_limits_that_contradict_each_other_are_mistakes(self, text: str, mistake: str):
+        """One of the two would never be reached."""
+        assert mistakes(f"[daemon.limits]\n{text}") == [f"config.toml:{mistake}"]
+
+    @pytest.mark.parametrize("text", ["connections = 10", "connections_per_uid = 10", "requests_burst = 1000"])
+    def test_a_default_is_no_contradiction_where_it_gives_way(self, text: str):
+        """Whoever says how many connections there are has not said how many of them may be nobody's."""
+        assert mistakes(f"[daemon.limits]\n{text}") == []
 
     def test_a_misspelt_key_is_a_mistake(self):
         """With what was meant, probably."""

@@ -67,6 +67,7 @@ TABLE = {
         Source(name="aws-assume-role", spec=Role, mint=mint, who=who, base=Kind.AWS),
         Source(name="aws-web-identity", spec=Session, mint=mint, who=who),
         Source(name="gcp-adc", spec=Adc, mint=mint, who=who),
+        Source(name="azure-sas", spec=Session, mint=mint, who=who, base=Kind.AWS, needs_base=True),
         Source(name="gcp-impersonate", spec=Adc, mint=mint, who=who, base=Kind.GOOGLE),
     )
 }
