@@ -101,10 +101,12 @@ def straight_folder(path: Where) -> int:
     """
     path = Path(path).absolute()
     folder = os.open("/", _ON_THE_WAY)
-    for count in range(2, len(path.parts) + 1):
+    for step in _steps(path):
         above = folder
         try:
-            folder = _step(above, Path(*path.parts[:count]), last=count == len(path.parts))
+            if step == path:
+                _make(above, step)
+            folder = _step(above, step, last=step == path)
         finally:
             os.close(above)
     if _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -113,12 +115,52 @@ def straight_folder(path: Where) -> int:
     raise _refused("use the folder", path, "another process uses it", "give each daemon one of its own")
 
 
+def absent_step(path: Where) -> Path | None:
+    """The first step of the way that is not there, None if all are. Nothing is made and no lock is taken.
+
+    Raises BrokerError where `straight_folder` would refuse what is there, or could not make the last step.
+    """
+    path = Path(path).absolute()
+    folder = os.open("/", _ON_THE_WAY)
+    try:
+        for step in _steps(path):
+            if not _is_there(folder, step):
+                if step == path and not _may_write(folder):
+                    raise _refused("make", step, "this user may not write above it", "make it, or choose another")
+                return step
+            above, folder = folder, _step(folder, step, last=step == path)
+            os.close(above)
+    finally:
+        os.close(folder)
+    return None
+
+
+def _steps(path: Path) -> Iterator[Path]:
+    return (Path(*path.parts[:count]) for count in range(2, len(path.parts) + 1))
+
+
+def _is_there(parent: int, path: Path) -> bool:
+    with _told("use the folder", path):
+        try:
+            os.stat(path.name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def _may_write(folder: int) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=effective)
+
+
+def _make(parent: int, path: Path) -> None:
+    with _told("use the folder", path), contextlib.suppress(FileExistsError):
+        os.mkdir(path.name, 0o700, dir_fd=parent)
+        os.chmod(path.name, 0o700, dir_fd=parent)  # an odd umask takes bits away
+
+
 def _step(parent: int, path: Path, *, last: bool) -> int:
     with _told("use the folder", path):
-        if last:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(path.name, 0o700, dir_fd=parent)
-                os.chmod(path.name, 0o700, dir_fd=parent)  # an odd umask takes bits away
         if stat.S_ISLNK(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
             raise _refused("use the folder", path, "it is a symbolic link", "name the folder that it leads to")
         folder = os.open(path.name, (_FOLDER if last else _ON_THE_WAY) | os.O_NOFOLLOW, dir_fd=parent)

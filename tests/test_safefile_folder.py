@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from broker.errors import BrokerError
-from broker.safefile import read_private, straight_folder, sweep_folder, write_private
-from tests.other_user import given_away
+from broker.safefile import absent_step, read_private, straight_folder, sweep_folder, write_private
+from tests.other_user import given_away, ordinary_place
 
 
 def refused(match: str) -> pytest.RaisesExc[BrokerError]:
@@ -21,6 +21,41 @@ def used(path: Path) -> os.stat_result:
         return os.fstat(folder)
     finally:
         os.close(folder)
+
+
+class TestAbsentStep:
+    def test_nothing_is_made_and_no_lock_is_taken(self, tmp_path: Path):
+        """A daemon may hold it, and goes on holding it."""
+        state = tmp_path / "state"
+        assert absent_step(state) == state
+        assert not state.exists()
+        held = straight_folder(state)
+        try:
+            assert absent_step(state) is None
+        finally:
+            os.close(held)
+
+    def test_it_names_the_first(self, tmp_path: Path):
+        """Of several."""
+        assert absent_step(tmp_path / "a" / "b") == tmp_path / "a"
+
+    def test_what_would_be_refused_is_refused(self, tmp_path: Path):
+        """By the same rules."""
+        (tmp_path / "state").mkdir(0o755)
+        (tmp_path / "link").symlink_to(tmp_path)
+        with refused("others may enter it"):
+            absent_step(tmp_path / "state")
+        with refused("it is a symbolic link"):
+            absent_step(tmp_path / "link" / "state")
+
+    def test_a_step_that_cannot_be_made_is_refused(self):
+        """Root makes any: so this is an ordinary user's."""
+        with ordinary_place() as place:
+            place.chmod(0o500)
+            with refused("will not make .*: this user may not write above it"):
+                absent_step(place / "state")
+            place.chmod(0o700)
+            assert absent_step(place / "state") == place / "state"
 
 
 class TestStraightFolder:

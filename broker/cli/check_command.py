@@ -15,11 +15,12 @@ from broker.cli.words import LOG_IN, NO_IDENTITY, say
 from broker.config import references, zero
 from broker.config.shape import Config, Snapshot
 from broker.control_client import check_outer
-from broker.errors import BrokerError, IdentityMissing
+from broker.errors import ConfigError, IdentityMissing
 from broker.identity import minter_environment, take_identity
 
 if TYPE_CHECKING:  # asyncio's and the minters' side is not needed for --help
     from broker.checking import Finding
+    from broker.state.outlook import Outlook
 
 Loaded = tuple[Config, Snapshot, Path] | None
 
@@ -39,13 +40,18 @@ def command(config: str | None, *, offline: bool, as_json: bool) -> None:
       credbroker check --offline               # only its mistakes
 
     It mints as you, not as the daemon's account: run it as that account to see what the daemon sees. It needs no
-    daemon, and asks for MFA codes. Exit status 1 if anything cannot be minted, or state_key not be used, 2 if the
-    configuration has mistakes (all of them are listed).
+    daemon, and asks for MFA codes. It looks at state_dir and its key too, and changes neither.
+
+    Exit status 1 if anything cannot be minted or no lease be kept in state_dir, 2 if the configuration has mistakes:
+    all of them are listed, with --json as `mistakes` on standard output too.
     """
-    loaded = configuration(config)
-    keyless = _without_state_key(loaded)
+    loaded = _configuration(config, as_json=as_json)
+    state = _state(loaded)
+    for one in state.wrong if state else ():
+        say(f"{one}; a daemon would start, and keep no lease for the next start")
+    keyless = bool(state and state.wrong)
     if offline:
-        _without_minting(loaded, as_json=as_json)
+        click.echo(_offline_json(loaded, state) if as_json else _offline_page(loaded, state))
         click.get_current_context().exit(int(keyless))
     findings = asyncio.run(_findings(loaded[:2] if loaded else None))
     click.echo(msgspec.json.encode(findings) if as_json else _page(_where(loaded), findings, _absent(loaded, findings)))
@@ -53,39 +59,58 @@ def command(config: str | None, *, offline: bool, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def _without_state_key(loaded: Loaded) -> bool:
-    """Whether the file that should have the state's key is of no use, which is said; a daemon would keep nothing."""
-    daemon = loaded[0].daemon if loaded else None
-    if daemon is None or daemon.state_dir is None or daemon.state_key is None:
-        return False
-    from broker.state import state_key
-
+def _configuration(config: str | None, *, as_json: bool) -> Loaded:
+    """As it is read. Its mistakes are told by who catches them, in words; to programs here."""
     try:
-        state_key.find(Path(daemon.state_dir), daemon.state_key, {})
-    except BrokerError as error:
-        say(f"state_key: {error.advice}; leases would not be kept for the next start")
-        return True
-    return False
+        return configuration(config)
+    except ConfigError as error:
+        if as_json:
+            click.echo(msgspec.json.encode({"mistakes": error.mistakes}))
+        raise
+
+
+def _state(loaded: Loaded) -> "Outlook | None":
+    """Whether leases could be kept; None where they are not to be."""
+    daemon = loaded[0].daemon if loaded else None
+    if daemon is None or daemon.state_dir is None:
+        return None
+    from broker.state import outlook
+
+    return outlook.look(Path(daemon.state_dir), daemon.state_key, os.environ)
 
 
 def _where(loaded: Loaded) -> str:
     return f"configuration: {loaded[2]}" if loaded else "configuration: none, so whatever boto3 and google-auth find"
 
 
-def _without_minting(loaded: Loaded, *, as_json: bool) -> None:
-    from broker.plan import make_book
+def _offline_json(loaded: Loaded, state: "Outlook | None") -> bytes:
+    files = loaded[0].files if loaded else ()
+    credentials, callers = _names(loaded)
+    return msgspec.json.encode(
+        {"files": files, "credentials": credentials, "callers": callers, "state": state, "mistakes": ()}
+    )
 
-    settings = make_book(loaded[0]).config if loaded else None
-    credentials = [one.name for one in settings.credentials] if settings else []
-    callers = [one.name for one in settings.callers] if settings else []
-    if as_json:
-        files = settings.files if settings else ()
-        click.echo(msgspec.json.encode({"files": files, "credentials": credentials, "callers": callers}))
-    elif settings is None:
-        click.echo(_where(loaded))
-    else:
-        click.echo(f"{_where(loaded)}, without a mistake")
-        click.echo(f"credentials: {', '.join(credentials) or 'none'}\ncallers: {', '.join(callers) or 'none'}")
+
+def _offline_page(loaded: Loaded, state: "Outlook | None") -> str:
+    if loaded is None:
+        return _where(loaded)
+    credentials, callers = _names(loaded)
+    lines = [
+        f"{_where(loaded)}, without a mistake",
+        f"credentials: {', '.join(credentials) or 'none'}",
+        f"callers: {', '.join(callers) or 'none'}",
+    ]
+    if state:
+        key = f"sealed with {state.key}" if state.key else "without a key here"
+        lines += [f"state: {state.folder}, {'NOT KEPT, see above' if state.wrong else key}", *state.notes]
+    return "\n".join(lines)
+
+
+def _names(loaded: Loaded) -> tuple[list[str], list[str]]:
+    """Of credentials, and of callers."""
+    if loaded is None:
+        return [], []
+    return [one.name for one in loaded[0].credentials], [one.name for one in loaded[0].callers]
 
 
 def _absent(loaded: Loaded, findings: "list[Finding]") -> list[str]:

@@ -7,7 +7,7 @@ made on first use; it is lost at a reboot, and with it what was sealed.
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from broker.state import keyring
 
 LENGTH = 32
 LONGEST = 4096
+KEYRING = "the kernel's keyring"
 CREDENTIAL = "state-key"  # LoadCredentialEncrypted=state-key:...
 _MAKE = f"make one by `head -c {LENGTH} /dev/urandom`, or `systemd-creds encrypt` of that"
 
@@ -32,13 +33,22 @@ class Found(msgspec.Struct, frozen=True):
 
 def find(state_dir: Path, file: str | None, environ: Mapping[str, str]) -> Found:
     """The key for this folder. Raises BrokerError, saying what to do, where there is none."""
+    return _find(state_dir, file, environ, _from_keyring)
+
+
+def look(state_dir: Path, file: str | None, environ: Mapping[str, str]) -> str:
+    """Where `find` would have it from. Raises as it does, and makes none."""
+    return _find(state_dir, file, environ, _in_keyring).origin
+
+
+def _find(state_dir: Path, file: str | None, environ: Mapping[str, str], keyring_: Callable[[Path], Found]) -> Found:
     if file is not None:
         return _from_file(Path(file), state_dir, f"the key file {file}")
     folder = environ.get("CREDENTIALS_DIRECTORY", "")
     if folder and Path(folder, CREDENTIAL).exists():
         return _from_file(Path(folder, CREDENTIAL), state_dir, f"the systemd credential {CREDENTIAL}")
     try:
-        return _from_keyring(state_dir)
+        return keyring_(state_dir)
     except BrokerError as error:
         advice = f"{error.advice}: set state_key, or give the unit LoadCredentialEncrypted={CREDENTIAL}:..."
         raise BrokerError(advice, code="NoStateKey") from None
@@ -60,6 +70,12 @@ def name_of(state_dir: Path) -> str:
     return f"credbroker:{hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:32]}"
 
 
+def _in_keyring(state_dir: Path) -> Found:
+    """What is there, be it nothing yet."""
+    key = keyring.kept(name_of(state_dir))
+    return Found(Secret((key or b"").hex()), KEYRING)
+
+
 def _from_keyring(state_dir: Path) -> Found:
     name = name_of(state_dir)
     key = keyring.kept(name)
@@ -68,4 +84,4 @@ def _from_keyring(state_dir: Path) -> Found:
         keyring.keep(name, key)
         if keyring.kept(name) != key:
             raise BrokerError("the kernel's keyring does not give back what it was given", code="NoKeyring")
-    return Found(Secret(key.hex()), "the kernel's keyring")
+    return Found(Secret(key.hex()), KEYRING)

@@ -125,12 +125,32 @@ class TestConfiguration:
         assert (ran.status, sts.calls) == (0, [])
         assert ran.out == f"configuration: {path}, without a mistake\ncredentials: base, role\ncallers: me\n"
 
+    @pytest.mark.parametrize("more", [("--offline",), ()])
+    def test_mistakes_are_told_to_programs_too(self, user: Newcomer, sts: FakeSts, more: tuple[str, ...]):
+        """As to people, with the same status: each with its file, its line, its place and what is wrong there."""
+        path = user.configure(f"{CHAIN.format(device=DEVICE, sts=sts.url, role=GUARDED)}\n[callers.x]\nuid = -1\n")
+        words, json_too = user.run("check", *more), user.run("check", *more, "--json")
+        (mistake,) = json.loads(json_too.out)["mistakes"]
+
+        assert (words.status, words.out, json_too.status, json_too.err) == (2, "", 2, words.err)
+        assert words.outcome[1] == f"{mistake['place']}: {mistake['text']}"
+        assert mistake["file"] == str(path)
+        assert path.read_text().splitlines()[mistake["line"] - 1] == "uid = -1"
+
+    def test_a_file_that_is_not_there_is_one_of_them(self, user: Newcomer):
+        """It has no line."""
+        ran = user.run("check", "--json", "--config", "absent.toml")
+
+        assert (ran.status, json.loads(ran.out)["mistakes"][0]["place"]) == (2, "--config")
+
     @pytest.mark.parametrize("configured", [True, False])
     def test_offline_has_json_too(self, user: Newcomer, sts: FakeSts, configured: bool):
         """Whether or not there is a file."""
         files = [str(user.configure(CHAIN.format(device=DEVICE, sts=sts.url, role=GUARDED)))] if configured else []
 
-        assert json.loads(user.run("check", "--offline", "--json").out)["files"] == files
+        found = json.loads(user.run("check", "--offline", "--json").out)
+
+        assert (found["files"], found["mistakes"], found["state"]) == (files, [], None)
 
 
 class TestMfa:
@@ -194,3 +214,19 @@ class TestStateKey:
         assert short.status == 1
         assert f"credbroker: state_key: {key} must hold exactly 32 bytes" in short.err
         assert (fine.status, fine.err) == (0, "")
+
+    def test_a_folder_that_is_of_no_use_is_told(self, user: Newcomer, sts: FakeSts):
+        """Nothing is made or mended."""
+        folder = user.folder / "state"
+        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url), daemon=f'state_dir = "{folder}"')
+        absent = user.run("check", "--offline")
+        there = folder.exists()
+        folder.mkdir(0o755)
+        open_ = user.run("check", "--offline", "--json")
+
+        assert (absent.status, there) == (0, False)
+        assert f"state_dir: {folder} is not there yet: the daemon makes it" in absent.out
+        assert open_.status == 1
+        assert "others may enter it; chmod 700" in json.loads(open_.out)["state"]["wrong"][0]
+        assert "a daemon would start, and keep no lease" in open_.err
+        assert folder.stat().st_mode & 0o777 == 0o755

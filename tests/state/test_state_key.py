@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from broker.errors import BrokerError
-from broker.state import state_key
+from broker.state import keyring, state_key
 from tests.keys import forget
 from tests.other_user import given_away
 
@@ -78,6 +78,28 @@ class TestFind:
         monkeypatch.setattr("broker.state.keyring.keep", lambda *_: None)
         with pytest.raises(BrokerError, match="does not give back what it was given"):
             state_key.find(state, None, {})
+
+
+class TestLook:
+    def test_it_tells_where_the_key_is_and_makes_none(self, tmp_path: Path, state: Path):
+        """A look at a keyring leaves nothing in it."""
+        file = a_key(tmp_path / "key")
+
+        assert state_key.look(state, file, {}) == f"the key file {file}"
+        assert state_key.look(state, None, {}) == "the kernel's keyring"
+        assert keyring.kept(state_key.name_of(state)) is None
+
+    @pytest.mark.usefixtures("no_keyring")
+    def test_it_says_what_find_would(self, tmp_path: Path, state: Path):
+        """In the same words."""
+        for file in (None, a_key(tmp_path / "key", bytes(32))):
+            said = []
+            for ask in (state_key.look, state_key.find):
+                with pytest.raises(BrokerError) as caught:
+                    ask(state, file, {})
+                said.append(caught.value.advice)
+
+            assert said[0] == said[1]
 
 
 class TestRefused:
