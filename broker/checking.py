@@ -110,13 +110,33 @@ class Checker:
         return brought
 
 
+class Looked(msgspec.Struct, frozen=True):
+    """The credentials for which there is an identity, and those that no minter could look for, each with why."""
+
+    found: tuple[str, ...]
+    lost: tuple[tuple[str, MintError], ...]
+
+
 async def found_identities(book: Book, pool: Pool) -> tuple[str, ...]:
-    """The credentials of a zero configuration for which there is an identity."""
+    """The credentials of a zero configuration for which there is an identity. Raises as `looked_for` does."""
+    return (await looked_for(book, pool)).found
+
+
+async def looked_for(book: Book, pool: Pool) -> Looked:
+    """A look for the identity of each credential.
+
+    Raises the MintError of a look that was not answered where no other found any: nobody knows then that there is none.
+    """
     caller = CallerFacts(caller=next(iter(book.callers)))
     generation = book.config.generation
     asks = [Ask(credential=name, facts=caller, generation=generation) for name in book.credentials]
     answers = await pool.calls([frames.Call(do="find", ask=ask) for ask in asks])
-    return tuple(name for name, answer in zip(book.credentials, answers, strict=True) if _is_there(answer))
+    told = tuple(zip(book.credentials, answers, strict=True))
+    found = tuple(name for name, answer in told if _is_there(answer))
+    lost = tuple((name, answer) for name, answer in told if isinstance(answer, MintError) and name not in found)
+    if lost and not found:
+        raise lost[0][1]
+    return Looked(found, lost)
 
 
 def _is_there(answer: object) -> bool:

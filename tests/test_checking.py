@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from broker.checking import Checker, Finding, found_identities
+from broker.checking import Checker, Finding, Looked, found_identities, looked_for
 from broker.config.shape import CallerEntry, Credential, Rule
 from broker.errors import BrokerError, Denied, IdentityMissing, MintError, Unreachable
 from broker.minter import frames
@@ -200,3 +200,19 @@ class TestFoundIdentities:
 
         assert asyncio.run(found_identities(book, cast("Pool", minters))) == ("aws", "expired", "denied")
         assert {call.do for call in minters.called} == {"find"}
+
+    def test_what_nobody_could_look_for_is_told_apart(self, minters: Minters):
+        """It is not the same as no identity."""
+        lost = Unreachable("the minter was lost", code="MinterLost")
+        minters.found = {"aws": "profile prod", "gcp": None, "lost": lost}
+        looked = asyncio.run(looked_for(a_book(*(a_session(name) for name in minters.found)), cast("Pool", minters)))
+
+        assert looked == Looked(("aws",), (("lost", lost),))
+
+    def test_where_no_minter_starts_it_says_so(self, minters: Minters):
+        """`you have no identity` would send people to log in again."""
+        minters.found = {"aws": None, "gcp": Unreachable("no minter process can be started", code="MinterLost")}
+        book = a_book(*(a_session(name) for name in minters.found))
+
+        with pytest.raises(Unreachable, match="no minter process can be started"):
+            asyncio.run(found_identities(book, cast("Pool", minters)))

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,9 +55,13 @@ def command(config: str | None, *, offline: bool, as_json: bool) -> None:
     if offline:
         click.echo(_offline_json(loaded, state) if as_json else _offline_page(loaded, state))
         click.get_current_context().exit(int(keyless))
-    findings = asyncio.run(_findings(loaded[:2] if loaded else None))
-    click.echo(msgspec.json.encode(findings) if as_json else _page(_where(loaded), findings, _absent(loaded, findings)))
-    if keyless or any(finding.error for finding in findings):
+    findings, lost = asyncio.run(_findings(loaded[:2] if loaded else None))
+    absent = _absent(loaded, findings, lost)
+    click.echo(msgspec.json.encode(findings) if as_json else _page(_where(loaded), findings, absent))
+    for name, advice in lost.items():
+        say(f"{name}: nobody could look for an identity: {advice}")
+    _say_no_service(loaded)
+    if keyless or lost or any(finding.error for finding in findings):
         click.get_current_context().exit(1)
 
 
@@ -113,14 +119,28 @@ def _names(loaded: Loaded) -> tuple[list[str], list[str]]:
     return [one.name for one in loaded[0].credentials], [one.name for one in loaded[0].callers]
 
 
-def _absent(loaded: Loaded, findings: "list[Finding]") -> list[str]:
+def _absent(loaded: Loaded, findings: "list[Finding]", lost: Mapping[str, str]) -> list[str]:
     """Without a configuration: the clouds on which the user is nobody yet."""
-    found = {finding.credential for finding in findings}
-    return [] if loaded else [f"{name}: {LOG_IN[name]}" for name in zero.CREDENTIALS if name not in found]
+    known = {finding.credential for finding in findings} | lost.keys()
+    return [] if loaded else [f"{name}: {LOG_IN[name]}" for name in zero.CREDENTIALS if name not in known]
 
 
-async def _findings(loaded: tuple[Config, Snapshot] | None) -> "list[Finding]":
-    from broker.checking import Checker, found_identities
+def _say_no_service(loaded: Loaded) -> None:
+    """A word where the minters of a service are not there: what was minted here was minted by children of ours."""
+    path = loaded[0].daemon.minter_socket if loaded else None
+    if path is None:
+        return
+    with socket.socket(socket.AF_UNIX) as knock:
+        try:
+            knock.connect(path)
+        except OSError as error:
+            say(f"minter_socket: no minter answers at {path}: {error.strerror}; the daemon mints there alone, and this")
+            say("  command by itself: see `systemctl status credbroker-minter.socket`")
+
+
+async def _findings(loaded: tuple[Config, Snapshot] | None) -> tuple["list[Finding]", dict[str, str]]:
+    """What was minted, and which identities nobody could look for, and why."""
+    from broker.checking import Checker, looked_for
     from broker.minter.client import Launch, Pool
     from broker.plan import make_book
 
@@ -130,13 +150,15 @@ async def _findings(loaded: tuple[Config, Snapshot] | None) -> "list[Finding]":
         identity |= take_identity(os.environ, references.variables(loaded[0].credentials))
     settings, snapshot = loaded or (zero.configuration("", os.geteuid()), Snapshot(zero=("", os.geteuid())))
     pool = Pool(Launch(snapshot, minter_environment(identity, os.environ, ())), lambda _: None)
+    lost: dict[str, str] = {}
     try:
         if loaded is None:
-            found = await found_identities(make_book(settings), pool)
-            settings = zero.narrowed(settings, found)
+            looked = await looked_for(make_book(settings), pool)
+            lost = {name: error.advice for name, error in looked.lost}
+            settings = zero.narrowed(settings, looked.found)
             if not settings.credentials:
                 raise IdentityMissing(NO_IDENTITY)
-        return await Checker(make_book(settings), pool, ask_mfa_code).findings()
+        return await Checker(make_book(settings), pool, ask_mfa_code).findings(), lost
     finally:
         await pool.close()
 

@@ -13,6 +13,7 @@ from tests.cli.newcomer import (
     CHAIN,
     CLOSED,
     CODES,
+    CREDBROKER,
     DEVICE,
     GUARDED,
     ONE_ROLE,
@@ -83,6 +84,12 @@ class TestNewcomer:
         assert (ran.status, rows(ran.out)["aws"][-2:]) == (1, ["FAILED:", "ProfileNotFound"])
         assert "aws: the profile prodd does not exist" in ran.out
 
+    def test_minters_that_cannot_start_are_not_the_same_as_no_identity(self, user: Newcomer):
+        """No descriptor is left for the way to one."""
+        ran = user.shell(["/bin/sh", "-c", 'ulimit -n 9; exec "$@"', "sh", *CREDBROKER, "check"])
+
+        assert ran.outcome == (1, "no minter process can be started: Too many open files")
+
     def test_a_clock_that_is_off_is_told(self):
         """Five minutes of it and AWS refuses every signature."""
         with FakeSts(WORLD, now=lambda: time.time() - 60) as late, newcomer(late) as user:
@@ -151,6 +158,19 @@ class TestConfiguration:
         found = json.loads(user.run("check", "--offline", "--json").out)
 
         assert (found["files"], found["mistakes"], found["state"]) == (files, [], None)
+
+    def test_a_service_of_minters_that_is_not_there_is_said(self, user: Newcomer, sts: FakeSts):
+        """This command mints by children of its own: all may be well here, and nothing be minted by the daemon."""
+        path = user.folder / "minter.sock"
+        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url), daemon=f'minter_socket = "{path}"')
+        absent = user.run("check")
+        with socket.socket(socket.AF_UNIX) as service:
+            service.bind(str(path))
+            service.listen()
+            there = user.run("check")
+
+        assert (absent.status, there.status, there.err) == (0, 0, "")
+        assert f"minter_socket: no minter answers at {path}: No such file or directory" in absent.err
 
 
 class TestMfa:
