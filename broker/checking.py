@@ -10,7 +10,7 @@ from broker.errors import BrokerError, Denied, IdentityMissing, MintError
 from broker.minter import frames
 from broker.minter.client import Pool
 from broker.model import Ask, CallerFacts, Facts, Given, Minted
-from broker.plan import Book, Rendered, Unrenderable
+from broker.plan import Book, Rendered, Unrenderable, is_required
 from broker.secret import Secret
 
 
@@ -26,6 +26,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     skew: float | None = None
     error: str | None = None
     advice: str | None = None
+    required: bool = False  # a daemon is not ready without it
 
 
 class Checker:
@@ -36,6 +37,8 @@ class Checker:
         self._pool = pool
         self._ask_code = ask_code
         self._minted: dict[bytes, frames.Brought | BrokerError] = {}
+        self.with_code: set[bytes] = set()
+        self._awaited = tuple(one for one in book.warm() if is_required(book, one.label))
 
     async def findings(self) -> list[Finding]:
         """One finding for each credential and caller that it is granted to, in file order."""
@@ -43,6 +46,27 @@ class Checker:
         for name, facts in self._granted():
             found.append(await self._finding(name, facts))
         return found
+
+    def missing(self) -> tuple[str, ...]:
+        """What `/readyz` of a daemon would name where it meets what was found here, each once for all its callers.
+
+        No daemon has an MFA code before somebody brings one.
+        """
+        return tuple(sorted({one.label for one in self._awaited if self._is_missing(one)}))
+
+    def _is_missing(self, rendered: Rendered) -> bool:
+        failed = not isinstance(self._minted.get(rendered.key), frames.Brought)
+        return failed or rendered.key in self.with_code or bool(rendered.base and self._is_missing(rendered.base))
+
+    def idle(self) -> tuple[str, ...]:
+        """What no daemon mints: nobody is granted it, nor anything that is minted from it."""
+        used = {name for caller in self._book.config.callers for grant in caller.grants for name in self._chain(grant)}
+        return tuple(name for name in self._book.credentials if name not in used)
+
+    def _chain(self, name: str | None) -> Iterator[str]:
+        while name is not None:
+            yield name
+            name = self._book.credentials[name].base
 
     def _granted(self) -> Iterator[tuple[str, CallerFacts]]:
         granted: set[str] = set()
@@ -69,6 +93,7 @@ class Checker:
                 short_lived=short_lived,
                 error=error.code,
                 advice=error.advice,
+                required=self._is_required(name),
             )
         return Finding(
             credential=name,
@@ -78,7 +103,11 @@ class Checker:
             lifetime=brought.minted.lifetime,
             short_lived=short_lived,
             skew=brought.minted.skew,
+            required=self._is_required(name),
         )
+
+    def _is_required(self, name: str) -> bool:
+        return any(one.label == name for one in self._awaited)
 
     async def _mint(self, rendered: Rendered) -> frames.Brought:
         """Once a rendering; a second caller of the same one is told the same."""
@@ -100,6 +129,7 @@ class Checker:
             except IdentityMissing as error:
                 if error.code != "MfaRequired":  # by the profile that the identity is found in
                     raise
+        self.with_code.add(rendered.key)
         return await self._who(rendered, Given(base=base, mfa_code=Secret(self._ask_code(rendered.label))))
 
     async def _who(self, rendered: Rendered, given: Given) -> frames.Brought:

@@ -100,6 +100,7 @@ class Daemon:
             doors = self._open_sockets(stack)
             self._compose()
             await self._leases.start()
+            self.rounds.warm(self.desk.book.warm())  # `run` mints; `/readyz` misses them from its first answer on
             stack.push_async_callback(self._leases.close)
             stack.callback(self._kept.close)
             stack.callback(self._plane.reception.close)
@@ -126,7 +127,6 @@ class Daemon:
 
     async def run(self) -> None:
         """Keep leases fresh until `stop` is called."""
-        self.rounds.warm(self.desk.book.warm())
         self._ledger.add(self._listen)
         self._look_ready()
         async with asyncio.TaskGroup() as loops:

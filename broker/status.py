@@ -51,15 +51,17 @@ def granted(keepers: Iterable[tuple[Keeper, bool]], now: float) -> Iterator[Gran
 
 
 def missing(book: Book, keepers: Iterable[Keeper], now: float) -> tuple[str, ...]:
-    """The required credentials without a valid lease: until there are none, the daemon is not ready."""
+    """The required credentials without a valid lease: until there are none, the daemon is not ready.
+
+    Each by its name, once, however many callers it is rendered for. What is minted only because somebody asked is none
+    of them, as the base of a credential that waits for its first use.
+    """
     return tuple(
         sorted(
             {
                 keeper.rendered.label
                 for keeper in keepers
-                if keeper.rendered.audience is None
-                and is_required(book, keeper.rendered.label)
-                and keeper.held(now) is None
+                if keeper.kept and is_required(book, keeper.rendered.label) and keeper.held(now) is None
             }
         )
     )

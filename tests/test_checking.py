@@ -59,8 +59,12 @@ def minters() -> Minters:
 
 def findings(minters: Minters, *parts: Credential | CallerEntry, code: str = "123456") -> list[Finding]:
     """What a check of this configuration finds; asked for a code, it is given this one."""
-    checker = Checker(a_book(*parts), cast("Pool", minters), lambda _: code)
-    return asyncio.run(checker.findings())
+    return asyncio.run(a_checker(minters, *parts, code=code).findings())
+
+
+def a_checker(minters: Minters, *parts: Credential | CallerEntry, code: str = "123456") -> Checker:
+    """Of this configuration."""
+    return Checker(a_book(*parts), cast("Pool", minters), lambda _: code)
 
 
 class TestFindings:
@@ -148,6 +152,44 @@ class TestChains:
         ]
         assert minters.asked == ["train", "other"]
         assert found[0].advice == "the role does not trust us"
+
+
+class TestInADaemon:
+    def test_what_is_missing_is_told_once_for_all_its_callers(self, minters: Minters):
+        """As `/readyz` counts: a name each, however many rows there are here."""
+        minters.trouble = {"each": Denied("no", code="AccessDenied"), "lazy": Denied("no", code="AccessDenied")}
+        parts = (a_role("each", session_name="{caller}"), a_role("lazy", warm="first-use"), a_role("fine"))
+        checker = a_checker(minters, *parts, *(an_entry(name, "each", "lazy", "fine") for name in ("one", "two")))
+        found = asyncio.run(checker.findings())
+
+        assert [(one.credential, one.required) for one in found if one.error] == [
+            ("each", True), ("lazy", False), ("each", True), ("lazy", False),
+        ]  # fmt: skip
+        assert checker.missing() == ("each",)
+
+    def test_a_base_is_missing_with_what_is_minted_from_it(self, minters: Minters):
+        """Nobody need be granted it."""
+        minters.trouble = {"base": Denied("no", code="AccessDenied")}
+        checker = a_checker(minters, a_session("base"), a_role("train", base="base"), an_entry("one", "train"))
+        asyncio.run(checker.findings())
+
+        assert (checker.missing(), checker.idle()) == (("base", "train"), ())
+
+    def test_a_code_that_was_typed_here_is_none_of_a_daemons(self, minters: Minters):
+        """It is minted here, and not there."""
+        parts = (a_session("base", mfa_serial=MFA), a_role("train", base="base"), an_entry("one", "train"))
+        checker = a_checker(minters, *parts)
+
+        assert {one.error for one in asyncio.run(checker.findings())} == {None}
+        assert checker.missing() == ("base", "train")
+
+    def test_what_nobody_is_granted_is_minted_by_none(self, minters: Minters):
+        """It has a row here, fails perhaps, and is missing nowhere."""
+        minters.trouble = {"unused": Denied("no", code="AccessDenied")}
+        checker = a_checker(minters, a_role("unused"), a_role("train"), an_entry("one", "train"))
+        asyncio.run(checker.findings())
+
+        assert (checker.idle(), checker.missing()) == (("unused",), ())
 
 
 class TestCode:

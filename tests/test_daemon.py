@@ -46,6 +46,15 @@ class TestStart:
 
         assert on_uvloop(main) == ([], True, True)
 
+    def test_nor_is_it_ready_before(self, tmp_path: Path):
+        """A probe that comes first must not send it work."""
+
+        async def main() -> bool:
+            async with Daemon(a_start(tmp_path)) as daemon:
+                return (await control(daemon, lambda client: client.get("/status", api.Status))).ready
+
+        assert on_uvloop(main) is False
+
     def test_it_mints_what_is_granted_and_serves_it(self, tmp_path: Path):
         """By the kernel's word on who asks, and by a token of the control socket."""
 

@@ -9,6 +9,7 @@ from broker.config.shape import Credential
 from broker.errors import BrokerError, Denied, Unreachable
 from broker.keeper import Keeper
 from broker.model import CallerFacts, Facts, Reference
+from broker.plan import Rendered
 from broker.sources.private_env import PrivateEnv
 from tests.leaping import EPOCH, START
 from tests.made import SERVICE, a_book, a_minted, a_rendered, a_role, a_session, an_adc
@@ -139,12 +140,20 @@ class TestGranted:
         assert (before, after) == ([True], [False])
 
 
+def kept(*rendereds: Rendered) -> list[Keeper]:
+    """Keepers of what is kept fresh whether or not anybody asks."""
+    keepers = [Keeper(rendered, START, lambda: 0.0) for rendered in rendereds]
+    for keeper in keepers:
+        keeper.kept = True
+    return keepers
+
+
 class TestMissing:
     def test_it_is_the_required_ones_without_a_valid_lease(self):
         """Until there are none the daemon is not ready; a lapsed one makes it so again."""
         parts = (a_role("a"), a_role("b"), a_role("c", required=False), a_role("d", warm="first-use"))
         book = a_book(*parts)
-        keepers = [Keeper(book.rendered(part.name, FACTS), START, lambda: 0.0) for part in parts]
+        keepers = kept(*(book.rendered(part.name, FACTS) for part in parts))
         warm(keepers[1])
 
         assert status.missing(book, keepers, START) == ("a",)
@@ -153,11 +162,17 @@ class TestMissing:
     def test_each_name_comes_once(self):
         """However many callers it renders for."""
         book = a_book(a_role(session_name="j-{caller}"))
-        keepers = [
-            Keeper(book.rendered("train", CallerFacts(caller=name)), START, lambda: 0.0) for name in ("one", "two")
-        ]
+        keepers = kept(*(book.rendered("train", CallerFacts(caller=name)) for name in ("one", "two")))
 
         assert status.missing(book, keepers, START) == ("train",)
+
+    def test_what_is_minted_only_because_somebody_asked_gates_nothing(self):
+        """A base that nobody is granted, of a credential that waits for its first use."""
+        book = a_book(a_session("base"), a_role("lazy", base="base", warm="first-use"))
+        asked = Keeper(book.rendered("base", FACTS), START, lambda: 0.0)
+
+        assert status.missing(book, [asked], START) == ()
+        assert status.missing(book, kept(book.rendered("base", FACTS)), START) == ("base",)
 
     def test_an_id_token_gates_nothing(self):
         """It is minted when somebody asks."""

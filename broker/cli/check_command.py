@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from broker.errors import ConfigError, IdentityMissing
 from broker.identity import minter_environment, take_identity
 
 if TYPE_CHECKING:  # asyncio's and the minters' side is not needed for --help
-    from broker.checking import Finding
+    from broker.checking import Checker, Finding
     from broker.state.outlook import Outlook
 
 Loaded = tuple[Config, Snapshot, Path] | None
@@ -55,9 +55,9 @@ def command(config: str | None, *, offline: bool, as_json: bool) -> None:
     if offline:
         click.echo(_offline_json(loaded, state) if as_json else _offline_page(loaded, state))
         click.get_current_context().exit(int(keyless))
-    findings, lost = asyncio.run(_findings(loaded[:2] if loaded else None))
-    absent = _absent(loaded, findings, lost)
-    click.echo(msgspec.json.encode(findings) if as_json else _page(_where(loaded), findings, absent))
+    checker, findings, lost = asyncio.run(_findings(loaded[:2] if loaded else None))
+    more = [*_absent(loaded, findings, lost), *_in_a_daemon(checker)]
+    click.echo(msgspec.json.encode(findings) if as_json else _page(_where(loaded), findings, more))
     for name, advice in lost.items():
         say(f"{name}: nobody could look for an identity: {advice}")
     _say_no_service(loaded)
@@ -125,6 +125,15 @@ def _absent(loaded: Loaded, findings: "list[Finding]", lost: Mapping[str, str]) 
     return [] if loaded else [f"{name}: {LOG_IN[name]}" for name in zero.CREDENTIALS if name not in known]
 
 
+def _in_a_daemon(checker: "Checker") -> Iterator[str]:
+    """Where one would differ from the table, which has a row for each caller, and `/readyz` a name for each lease."""
+    for name in checker.idle():
+        yield f"{name}: granted to nobody, so no daemon mints it"
+    if missing := checker.missing():
+        code = "; it has no MFA code until somebody brings one" if checker.with_code else ""
+        yield f"readiness: a daemon would wait for {', '.join(missing)}: its /readyz counts these as missing{code}"
+
+
 def _say_no_service(loaded: Loaded) -> None:
     """A word where the minters of a service are not there: what was minted here was minted by children of ours."""
     path = loaded[0].daemon.minter_socket if loaded else None
@@ -138,8 +147,8 @@ def _say_no_service(loaded: Loaded) -> None:
             say("  command by itself: see `systemctl status credbroker-minter.socket`")
 
 
-async def _findings(loaded: tuple[Config, Snapshot] | None) -> tuple["list[Finding]", dict[str, str]]:
-    """What was minted, and which identities nobody could look for, and why."""
+async def _findings(loaded: tuple[Config, Snapshot] | None) -> tuple["Checker", "list[Finding]", dict[str, str]]:
+    """By whom what was minted, and which identities nobody could look for, and why."""
     from broker.checking import Checker, looked_for
     from broker.minter.client import Launch, Pool
     from broker.plan import make_book
@@ -158,12 +167,13 @@ async def _findings(loaded: tuple[Config, Snapshot] | None) -> tuple["list[Findi
             settings = zero.narrowed(settings, looked.found)
             if not settings.credentials:
                 raise IdentityMissing(NO_IDENTITY)
-        return await Checker(make_book(settings), pool, ask_mfa_code).findings(), lost
+        checker = Checker(make_book(settings), pool, ask_mfa_code)
+        return checker, await checker.findings(), lost
     finally:
         await pool.close()
 
 
-def _page(where: str, findings: "list[Finding]", absent: list[str]) -> str:
+def _page(where: str, findings: "list[Finding]", more: list[str]) -> str:
     rows = [
         (
             one.credential,
@@ -180,7 +190,7 @@ def _page(where: str, findings: "list[Finding]", absent: list[str]) -> str:
     notes = [f"{one.credential}: {one.advice}" for one in findings if one.advice]
     notes += [f"{one.credential}: {one.facts.note}" for one in findings if one.facts.note]
     notes += sorted({_skew(one.skew) for one in findings if one.skew is not None and abs(one.skew) > NOTICEABLE_SKEW})
-    parts = (where, table(head, rows), "\n".join(dict.fromkeys(notes + absent)))
+    parts = (where, table(head, rows), "\n".join(dict.fromkeys(notes + more)))
     return "\n\n".join(part for part in parts if part)
 
 

@@ -116,6 +116,7 @@ class TestConfiguration:
 
         assert (ran.status, rows(ran.out)["train"][-1], rows(ran.out)["closed"][-1]) == (1, "ok", "AccessDenied")
         assert "closed: cannot assume" in ran.out
+        assert "readiness: a daemon would wait for closed: its" in ran.out
 
     def test_json_has_the_same(self, user: Newcomer):
         """For programs; standard output has nothing else."""
@@ -186,6 +187,7 @@ class TestMfa:
             status, page = terminal.end()
 
         assert (status, rows(page)["role"][3]) == (0, f"arn:aws:sts::{ACCOUNT}:assumed-role/guarded/{HOST}-me")
+        assert "a daemon would wait for base, role: its /readyz counts these as missing; it has no MFA code" in page
         assert (sts.count("GetSessionToken"), sts.registry.latest().mfa) == (1, True)
 
     def test_a_refused_code_is_a_finding(self, user: Newcomer):
