@@ -11,6 +11,10 @@ from broker.cli.tables import table
 from broker.doctor.report import Report, examine
 
 NO_DAEMON = 3
+BARE = (
+    "nothing of the broker is in this environment: run `credbroker exec -- credbroker doctor`, "
+    'or first `eval "$(credbroker env)"`, to see what a worker gets'
+)
 
 
 @click.command("doctor")
@@ -67,5 +71,10 @@ def page(report: Report) -> str:
     ]
     found = clients if rows else "no client of a cloud that the broker grants was found"
     return "\n\n".join(
-        (f"packages of {report.python or 'no interpreter'}", found, table(("CHECK", "RESULT", "FOUND"), checks))
+        (
+            *([BARE] if report.bare else []),
+            f"packages of {report.python or 'no interpreter'}",
+            found,
+            table(("CHECK", "RESULT", "FOUND"), checks),
+        )
     )

@@ -4,11 +4,13 @@ Nothing is sent to a port that another user holds, nor through a proxy. Of a lea
 a digest to tell it from another.
 """
 
+import base64
 import contextlib
 import hashlib
 import http.client
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,14 @@ import msgspec
 from broker.config.shape import Address
 from broker.control_client import trusted
 from broker.doctor.aws_steps import FULL_URI, TOKEN_FILE
+from broker.doctor.azure import ENDPOINT, HEADER
 from broker.doctor.chain import authority
+from broker.doctor.databricks import HOST, URL
 from broker.errors import BrokerError, NoDaemon
 from broker.model import Kind
 from broker.safefile import read_private
 from broker.server.sockets import tcp_listener_owner
+from broker.worker_env.oci import TOKEN as RPST
 
 PATIENCE = 5.0
 _LONGEST = 1 << 20
@@ -52,9 +57,12 @@ def knock(plane: str) -> None:
     _get(f"http://{plane}", "/", {}, frozenset({plane}))
 
 
-def fetch(cloud: str, environ: Mapping[str, str], planes: frozenset[str]) -> Fetched:
-    """One real lease by the very variables that the clients read. Raises BrokerError, NoDaemon where none answers."""
-    return _aws(environ, planes) if cloud == Kind.AWS else _google(environ, planes)
+def fetch(cloud: str, environ: Mapping[str, str], planes: frozenset[str]) -> Fetched | None:
+    """One real lease by the very variables that the clients read. Raises BrokerError, NoDaemon where none answers.
+
+    None where they say of no lease how long it lives, as Oracle's API keys.
+    """
+    return _WAYS[cloud](environ, planes)
 
 
 def digest(text: str) -> str:
@@ -82,6 +90,42 @@ def _google(environ: Mapping[str, str], planes: frozenset[str]) -> Fetched:
     email = _get(f"http://{host}", f"{_ACCOUNT}/email", flavor, planes).decode(errors="replace")
     with _understood():
         return Fetched(identity=email, left=float(body["expires_in"]), digest=digest(body["access_token"]))
+
+
+def _azure(environ: Mapping[str, str], planes: frozenset[str]) -> Fetched:
+    shown = {"X-IDENTITY-HEADER": environ.get(HEADER, "")}
+    asked = "?api-version=2019-08-01&resource=https://storage.azure.com"
+    body = _json(_get(environ.get(ENDPOINT, ""), asked, shown, planes))
+    with _understood():
+        return Fetched(identity=None, left=float(body["expires_on"]) - time.time(), digest=digest(body["access_token"]))
+
+
+def _databricks(environ: Mapping[str, str], planes: frozenset[str]) -> Fetched:
+    shown = {"X-Databricks-Metadata-Version": "1", "X-Databricks-Host": environ.get(HOST, "")}
+    body = _json(_get(environ.get(URL, ""), "", shown, planes))
+    with _understood():
+        left = float(body["expires_on"]) - time.time()
+        return Fetched(identity=environ.get(HOST), left=left, digest=digest(body["access_token"]))
+
+
+def _oracle(environ: Mapping[str, str], _: frozenset[str]) -> Fetched | None:
+    """The session that lies in the worker's folder, which nobody need be asked for."""
+    file = environ.get(RPST, "")
+    if not file.startswith("/"):
+        return None
+    part = read_private(Path(file), _LONGEST).split(b".")[1:2]
+    with _understood():
+        claims = json.loads(base64.urlsafe_b64decode(part[0] + b"==="))
+        return Fetched(identity=None, left=float(claims["exp"]) - time.time())
+
+
+_WAYS: dict[str, Callable[[Mapping[str, str], frozenset[str]], Fetched | None]] = {
+    Kind.AWS: _aws,
+    Kind.GOOGLE: _google,
+    Kind.AZURE: _azure,
+    Kind.DATABRICKS: _databricks,
+    Kind.OCI: _oracle,
+}
 
 
 def _get(url: str, path: str, headers: dict[str, str], planes: frozenset[str]) -> bytes:
@@ -116,7 +160,7 @@ _ADVICE = {
 def _understood() -> Any:
     try:
         yield
-    except (KeyError, TypeError, ValueError):
+    except (IndexError, KeyError, TypeError, ValueError):
         raise BrokerError("the broker answered with no lease", code="Unexpected") from None
 
 

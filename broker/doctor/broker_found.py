@@ -13,22 +13,34 @@ from broker.control_client import Client
 from broker.doctor import asking
 from broker.doctor.asking import Fetched
 from broker.doctor.aws_steps import FULL_URI
+from broker.doctor.azure import ENDPOINT
 from broker.doctor.chain import authority
 from broker.doctor.checks import Check
+from broker.doctor.databricks import URL
 from broker.errors import BrokerError, NoDaemon
 from broker.model import Kind
+from broker.worker_env.oci import TOKEN as RPST
 from broker.worker_env.outer import WORKER, WORKER_TOKEN_FILE
 
-CLOUDS = (Kind.AWS.value, Kind.GOOGLE.value)
-# By cloud: the variables that name the worker plane, and the one that names a file or folder of the worker's.
-_MARKS = {
-    Kind.AWS.value: ((FULL_URI,), "AWS_CONFIG_FILE"),
-    Kind.GOOGLE.value: (("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"), "CLOUDSDK_CONFIG"),
+# By cloud: the variables that name the worker plane, and those that name a file or folder of the worker's.
+_MARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    Kind.AWS.value: ((FULL_URI,), ("AWS_CONFIG_FILE",)),
+    Kind.GOOGLE.value: (("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"), ("CLOUDSDK_CONFIG",)),
+    Kind.AZURE.value: ((ENDPOINT,), ()),
+    Kind.DATABRICKS.value: ((URL,), ()),
+    Kind.OCI.value: ((), (RPST, "OCI_CONFIG_FILE")),
 }
+CLOUDS = tuple(_MARKS)
+
+
+def is_bare(environ: Mapping[str, str], planes: frozenset[str]) -> bool:
+    """Whether nothing of this environment leads to a broker: neither `exec` nor `env` nor a profile has set it up."""
+    names = (name for addresses, _ in _MARKS.values() for name in addresses if environ.get(name))
+    return not environ.get(WORKER) and not any(authority(environ[name]) in planes for name in names)
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found. `clouds` are those whose clients should use it: both, where nobody can be asked."""
+    """What was found. `clouds` are those whose clients should use it: all, where nobody can be asked."""
 
     answers: bool
     checks: tuple[Check, ...]
@@ -53,9 +65,9 @@ def meant(environ: Mapping[str, str], plane: str) -> tuple[str, ...]:
     folder = PurePosixPath(token_file).parent if token_file else None
     return tuple(
         cloud
-        for cloud, (names, place) in _MARKS.items()
+        for cloud, (names, places) in _MARKS.items()
         if any(authority(environ[name]) == plane for name in names if environ.get(name))
-        or (folder is not None and folder in PurePosixPath(environ.get(place, "")).parents)
+        or any(folder in PurePosixPath(environ.get(place, "")).parents for place in places)
     )
 
 
@@ -99,7 +111,8 @@ def _with_leases(
             lease = otherwise(cloud) if otherwise and not led else asking.fetch(cloud, environ, planes)
         except BrokerError as error:
             checks.append(Check(name=f"{cloud} lease", said=error.advice, remedy="see `credbroker status`"))
-        else:
+            continue
+        if lease is not None:
             fetched.append((cloud, lease))
             checks.append(Check(name=f"{cloud} lease", said=f"{lease.identity or 'given'}, {int(lease.left)} s left"))
     return Broker(answers=True, checks=tuple(checks), planes=planes, clouds=clouds, fetched=tuple(fetched))

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from broker.doctor import aws_cpp, botocore, google, object_store, rclone
+from broker.doctor import aws_cpp, azure, botocore, databricks, google, object_store, oracle, rclone
 from broker.doctor.chain import Chain, Prediction, Step, variable, winner
 from broker.doctor.facts import Facts
 from broker.model import Kind
@@ -29,6 +29,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AWS, GOOGLE = Kind.AWS.value, Kind.GOOGLE.value
+AZURE, DATABRICKS, OCI = Kind.AZURE.value, Kind.DATABRICKS.value, Kind.OCI.value
 
 _DUCKDB: Chain = (Step("environment", variable("AWS_ACCESS_KEY_ID")), *aws_cpp.CHAIN)
 
@@ -56,4 +57,9 @@ CLIENTS = (
     Client(name="polars (native)", cloud=GOOGLE, chain=object_store.GOOGLE, distributions=("polars",)),
     Client(name="gcloud", cloud=GOOGLE, chain=google.GCLOUD, command="gcloud"),
     Client(name="rclone", cloud=GOOGLE, chain=rclone.GOOGLE, command="rclone"),
+    Client(name="azure-identity", cloud=AZURE, chain=azure.IDENTITY, distributions=("azure-identity",)),
+    Client(name="adlfs", cloud=AZURE, chain=azure.ADLFS, distributions=("adlfs",)),
+    Client(name="databricks-sdk", cloud=DATABRICKS, chain=databricks.CHAIN, distributions=("databricks-sdk",)),
+    Client(name="oci", cloud=OCI, chain=oracle.SDK, distributions=("oci",)),
+    Client(name="ocifs", cloud=OCI, chain=oracle.OCIFS, distributions=("ocifs",)),
 )  # fmt: skip

@@ -5,6 +5,8 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from broker.worker_env.outer import WORKER_TOKEN_FILE
+
 ADC_NAME = "application_default_credentials.json"
 
 
@@ -86,6 +88,22 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     def home_adc(self) -> str:
         """The ADC file of those who know no variable for it."""
         return self.under_home(".config/gcloud", ADC_NAME)
+
+    @property
+    def azure_profile(self) -> str:
+        """What `az login` leaves."""
+        return f"{self.expanded(self.value('AZURE_CONFIG_DIR') or '~/.azure')}/azureProfile.json"
+
+    @property
+    def databricks_path(self) -> str:
+        """Where Databricks' SDK looks for profiles."""
+        return self.expanded(self.value("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg")
+
+    @property
+    def worker_folder(self) -> str | None:
+        """Where the broker lays this worker's files."""
+        token_file = self.value(WORKER_TOKEN_FILE)
+        return str(PurePosixPath(token_file).parent) if token_file else None
 
     def aws_file(self, path: str) -> AwsFile:
         """What was found at a path; an empty file where there is none."""

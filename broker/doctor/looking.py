@@ -1,6 +1,6 @@
 """Looks at what a worker's clients will read: files, installed distributions, commands. Changes nothing.
 
-Of the AWS and rclone files only the names of sections and keys are kept, and rclone's `type` and `env_auth`.
+Of files in sections (AWS, Databricks, rclone) only their names and keys are kept, and rclone's `type` and `env_auth`.
 """
 
 import configparser
@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 
 from broker.doctor.facts import ADC_NAME, AwsFile, Facts, Profile, Remote
+from broker.worker_env.oci import KEY, TOKEN
 
 PATIENCE = 20.0  # seconds for a worker's interpreter to list what it has
-COMMANDS = ("aws", "gcloud", "rclone", "duckdb")
+COMMANDS = ("aws", "az", "gcloud", "rclone", "duckdb")
 _LONGEST = 4 << 20
 # The worker's own interpreter runs this: any Python from 3.8 on. What lies in the current folder is none of it.
 _LIST = (
@@ -28,10 +29,10 @@ def look(environ: Mapping[str, str], home: str, python: str | None) -> Facts:
     """The facts that stand on disk; what is reached and fetched is added by who asks."""
     facts = Facts(environ=dict(environ), home=home)
     aws = [facts.config_path, facts.credentials_path, facts.under_home(".aws/credentials"), "/etc/boto.cfg"]
-    boto = [facts.expanded(environ.get("BOTO_CONFIG") or "~/.boto")]
+    others = [facts.expanded(environ.get("BOTO_CONFIG") or "~/.boto"), facts.databricks_path]
     return msgspec.structs.replace(
         facts,
-        aws_files=tuple(found for path in dict.fromkeys(aws + boto) if (found := aws_file(path))),
+        aws_files=tuple(found for path in dict.fromkeys(aws + others) if (found := aws_file(path))),
         files=frozenset(path for path in _whole_files(facts) if Path(path).exists()),
         remotes=remotes(rclone_path(facts)),
         commands=frozenset(name for name in COMMANDS if shutil.which(name, path=environ.get("PATH"))),
@@ -95,7 +96,11 @@ def _whole_files(facts: Facts) -> list[str]:
     named = [facts.value(name) for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GCLOUD_ADC_PATH_OVERRIDE")]
     gcloud = [f"{facts.gcloud_folder}/{name}" for name in (ADC_NAME, "credentials.db", "access_tokens.db")]
     logins = Path(facts.under_home(".aws/sso/cache")).glob("*.json")
-    return [path for path in (*named, *gcloud, facts.home_adc, *map(str, logins)) if path]
+    oracle = [facts.under_home(place) for place in (".oci/config", ".oraclebmc/config")]
+    oracle += [facts.expanded(facts.value(name)) for name in ("OCI_CONFIG_FILE", "OCIFS_CONFIG_LOCATION")]
+    oracle += [place for name in (TOKEN, KEY) if (place := facts.value(name)).startswith("/")]  # else the secret itself
+    found = (*named, *gcloud, facts.home_adc, *map(str, logins), facts.azure_profile, *oracle)
+    return [path for path in found if path]
 
 
 def _profile(section: str) -> str:

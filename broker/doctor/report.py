@@ -9,7 +9,7 @@ import msgspec
 from broker.control_client import Client
 from broker.doctor import checks, looking, reaching
 from broker.doctor.asking import Fetched, digest
-from broker.doctor.broker_found import Broker, broker_of
+from broker.doctor.broker_found import Broker, broker_of, is_bare
 from broker.doctor.chain import OK, Prediction
 from broker.doctor.checks import Check
 from broker.doctor.clients import CLIENTS
@@ -32,9 +32,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What `doctor` found; `python` is the interpreter whose clients these are."""
+    """What `doctor` found; `python` is the interpreter whose clients these are.
+
+    `bare` is an environment with nothing of a broker's in it: what wins in it is not what would win in a worker's.
+    """
 
     ok: bool
+    bare: bool = False
     broker: bool
     python: str | None
     clients: tuple[Row, ...]
@@ -69,7 +73,14 @@ def reported(facts: Facts, broker: Broker, python: str | None) -> Report:
     )
     found = (*broker.checks, *(one for one in beside if one is not None))
     ok = all(one.ok for one in found) and all(row.verdict == OK for row in rows)
-    return Report(ok=ok, broker=broker.answers, python=python, clients=rows, checks=found)
+    return Report(
+        ok=ok,
+        bare=is_bare(facts.environ, broker.planes),
+        broker=broker.answers,
+        python=python,
+        clients=rows,
+        checks=found,
+    )
 
 
 def lease_variables(environ: Mapping[str, str], lease: Fetched | None) -> frozenset[str]:

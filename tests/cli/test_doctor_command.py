@@ -6,7 +6,7 @@ import sys
 import click
 import pytest
 
-from broker.cli.doctor_command import chosen, page
+from broker.cli.doctor_command import BARE, chosen, page
 from broker.doctor.checks import Check
 from broker.doctor.report import Report, Row
 from tests.cli.newcomer import CREDBROKER, Newcomer
@@ -91,3 +91,10 @@ class TestCommand:
         ran = nobody.run("doctor")
 
         assert (ran.status, "no daemon answers" in ran.out) == (3, True)
+
+    def test_a_bare_shell_is_told_so_first(self, stage: Newcomer):
+        """In one line; what wins there is not what a worker gets."""
+        bare, worker = stage.run("doctor"), stage.run("exec", "--", *CREDBROKER, "doctor")
+
+        assert bare.out.splitlines()[0] == BARE
+        assert BARE not in worker.out

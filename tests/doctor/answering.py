@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default"
 AWS = {"AccessKeyId": "ASIA", "AccountId": "123456789012", "Expiration": "2126-01-01T00:00:00Z"}
+SHOWN = ("Authorization", "Metadata-Flavor", "X-IDENTITY-HEADER", "X-Databricks-Host")
 ANSWERS: Mapping[str, str] = {
     "/": "",
     "/aws/train": json.dumps(AWS),
@@ -40,7 +41,7 @@ def answering(answers: Mapping[str, str] = ANSWERS, status: int = 200) -> Iterat
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            shown = self.headers.get("Authorization") or self.headers.get("Metadata-Flavor")
+            shown = next((self.headers[name] for name in SHOWN if self.headers[name]), None)
             found.asked.append((self.path, shown))
             body = answers.get(self.path)
             self.send_response(404 if body is None else status)

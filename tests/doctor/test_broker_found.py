@@ -4,7 +4,7 @@ import pytest
 
 from broker.control_client import Client
 from broker.doctor import asking
-from broker.doctor.broker_found import broker_of, meant
+from broker.doctor.broker_found import broker_of, is_bare, meant
 from broker.errors import NoDaemon
 from tests.doctor.answering import answering
 from tests.doctor.made import PLANE
@@ -52,11 +52,11 @@ class TestOfWorker:
 
 
 class TestOfSocket:
-    def test_no_daemon_leaves_both_clouds_to_be_looked_at(self):
+    def test_no_daemon_leaves_every_cloud_to_be_looked_at(self):
         """What shadows is worth knowing before the first start, in one line."""
         found = broker_of({}, nowhere)
 
-        assert (found.answers, found.clouds) == (False, ("aws", "gcp"))
+        assert (found.answers, found.clouds) == (False, ("aws", "gcp", "azure", "databricks", "oci"))
         assert found.checks[0].said == "no daemon answers"
 
 
@@ -68,3 +68,16 @@ class TestMeant:
         assert meant({"GCE_METADATA_ROOT": f"{PLANE}/w/cbp_x"}, PLANE) == ("gcp",)
         assert meant(marks | {"AWS_CONFIG_FILE": "/run/w/aws-config"}, PLANE) == ("aws",)
         assert meant(marks | {"AWS_CONFIG_FILE": "/home/a/.aws/config"}, PLANE) == ()
+        assert meant(marks | {"IDENTITY_ENDPOINT": f"http://{PLANE}/azure/token"}, PLANE) == ("azure",)
+        assert meant({"DATABRICKS_METADATA_SERVICE_URL": f"http://{PLANE}/databricks/x"}, PLANE) == ("databricks",)
+        assert meant(marks | {"OCI_RESOURCE_PRINCIPAL_RPST": "/run/w/oci/current/rpst"}, PLANE) == ("oci",)
+
+
+class TestIsBare:
+    def test_a_shell_that_nothing_has_set_up(self):
+        """Be there a daemon or not."""
+        planes = frozenset({PLANE})
+
+        assert is_bare({"AWS_PROFILE": "x", "IDENTITY_ENDPOINT": "http://127.0.0.1:1"}, planes)
+        assert not is_bare({"CREDBROKER_WORKER": "http://127.0.0.1:1"}, frozenset())
+        assert not is_bare({"IDENTITY_ENDPOINT": f"http://{PLANE}/azure/token"}, planes)

@@ -19,6 +19,20 @@ class TestFacts:
         assert moved.gcloud_folder == "/empty"
         assert moved.home_adc == facts().home_adc
 
+    def test_other_clouds_files_move_too(self):
+        """As their own tools move them."""
+        moved = facts({"AZURE_CONFIG_DIR": "~/az", "DATABRICKS_CONFIG_FILE": "/d"})
+
+        assert (facts().azure_profile, moved.azure_profile) == (
+            "/home/alice/.azure/azureProfile.json", "/home/alice/az/azureProfile.json",
+        )  # fmt: skip
+        assert (facts().databricks_path, moved.databricks_path) == ("/home/alice/.databrickscfg", "/d")
+
+    def test_a_workers_folder_is_where_its_token_lies(self):
+        """No other variable names it."""
+        assert facts({"CREDBROKER_WORKER_TOKEN_FILE": "/run/w/token"}).worker_folder == "/run/w"
+        assert facts().worker_folder is None
+
     def test_a_file_that_was_not_found_is_empty(self):
         """No step asks whether it is there."""
         assert facts().aws_file("/x").keys("default") == frozenset()

@@ -103,3 +103,19 @@ class TestLook:
         assert msgspec.structs.asdict(found) == msgspec.structs.asdict(facts({"PATH": ""}, planes=frozenset())) | {
             "home": str(tmp_path)
         }
+
+
+class TestOtherClouds:
+    def test_the_files_of_azure_databricks_and_oracle_are_looked_for(self, tmp_path: Path):
+        """Databricks' [DEFAULT] is a profile like any other."""
+        home = {
+            written(tmp_path / place, "[DEFAULT]\nhost = x\ntoken = dapi\n")
+            for place in (".azure/azureProfile.json", ".oci/config", ".oraclebmc/config", "session", "told")
+        }
+        written(tmp_path / ".databrickscfg", "[DEFAULT]\nhost = x\ntoken = dapi\n")
+        environ = {"OCI_RESOURCE_PRINCIPAL_RPST": f"{tmp_path}/session", "OCI_CONFIG_FILE": "~/told"}
+        found = look(environ | {"OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM": "-----BEGIN"}, str(tmp_path), None)
+
+        assert found.files == home
+        assert found.aws_file(found.databricks_path).keys("DEFAULT") == {"host", "token"}
+        assert "dapi" not in repr(found.aws_files)
