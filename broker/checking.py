@@ -55,7 +55,7 @@ class Checker:
         return tuple(sorted({one.label for one in self._awaited if self._is_missing(one)}))
 
     def _is_missing(self, rendered: Rendered) -> bool:
-        failed = not isinstance(self._minted.get(rendered.key), frames.Brought)
+        failed = isinstance(self._minted.get(rendered.key), BrokerError)
         return failed or rendered.key in self.with_code or bool(rendered.base and self._is_missing(rendered.base))
 
     def idle(self) -> tuple[str, ...]:
