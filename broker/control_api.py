@@ -99,6 +99,9 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     advice: str | None
     note: str | None
     short_lived: bool = True
+    uid: int | None = None  # whose it is, where it is rendered for a user
+    user: str | None = None
+    group: str | None = None  # or for a group
 
 
 class CallerRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,16 +1,23 @@
 """Keepers -> what `status`, `whoami` and readiness say of them. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from broker.control_api import Granted, LeaseRow
 from broker.keeper import NEVER, Keeper
 from broker.plan import Book, Rendered, is_required
 
+_WHO = re.compile(r"\{(uid|user|group)\}")
+
 
 def lease_row(keeper: Keeper, now: float) -> LeaseRow:
-    """One keeper as a row."""
+    """One keeper as a row. Whose it is stands in it only where that decides what is minted."""
     rendered, lease, error = keeper.rendered, keeper.lease, keeper.error
     left = lease.left(now) if lease else None
+    facts, who = rendered.facts, _rendered_for(rendered)
+    of_a_user = bool(who & {"uid", "user"})
     return LeaseRow(
         credential=rendered.credential.name,
         source=rendered.credential.source,
@@ -29,6 +36,9 @@ def lease_row(keeper: Keeper, now: float) -> LeaseRow:
         advice=error.advice if error else None,
         note=lease.facts.note if lease else None,
         short_lived=rendered.spec.short_lived,
+        uid=int(facts.uid) if of_a_user and facts.uid else None,
+        user=facts.user if of_a_user else None,
+        group=facts.group if "group" in who else None,
     )
 
 
@@ -70,6 +80,12 @@ def missing(book: Book, keepers: Iterable[Keeper], now: float) -> tuple[str, ...
 def degraded(keepers: Iterable[Keeper]) -> tuple[str, ...]:
     """The credentials whose last mint failed, whether or not a lease is still held."""
     return tuple(sorted({keeper.rendered.label for keeper in keepers if keeper.failures}))
+
+
+def _rendered_for(rendered: Rendered) -> set[str]:
+    """Which facts of a process the templates of a credential, and of what it chains from, name."""
+    named = set(_WHO.findall(msgspec.json.encode(rendered.credential.spec).decode()))
+    return named | _rendered_for(rendered.base) if rendered.base else named
 
 
 def _wants_code(rendered: Rendered) -> bool:

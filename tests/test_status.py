@@ -97,6 +97,30 @@ class TestLeaseRow:
         assert not status.lease_row(cold(wandb, name="w"), START).short_lived
         assert status.lease_row(cold(), START).short_lived
 
+    @pytest.mark.parametrize(
+        ("name", "whose"),
+        [
+            ("plain", (None, None, None)),
+            ("of-uid", (1000, "alice", None)),
+            ("of-user", (1000, "alice", None)),
+            ("of-group", (None, None, "vision")),
+            ("chained", (1000, "alice", "vision")),
+        ],
+    )
+    def test_whose_it_is_stands_there_where_it_is_rendered_for_him(self, name: str, whose: tuple[Any, ...]):
+        """A shared one is nobody's, whoever was first to ask."""
+        parts = (
+            a_role("plain"),
+            a_role("of-uid", session_name="u-{uid}"),
+            a_role("of-user", session_name="{user}"),
+            a_role("of-group", session_name="{group}"),
+            a_role("chained", base="of-user", session_name="{group}"),
+        )
+        facts = CallerFacts(caller="trainer", uid="1000", user="alice", group="vision")
+        row = status.lease_row(Keeper(a_book(*parts).rendered(name, facts), START, lambda: 0.0), START)
+
+        assert (row.uid, row.user, row.group) == whose
+
 
 class TestGranted:
     def test_what_a_lease_tells_goes_before_what_the_file_says(self):

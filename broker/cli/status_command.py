@@ -48,23 +48,6 @@ def page(status: api.Status) -> str:
         f"configuration {', '.join(status.files) or 'none: zero configuration'} ({status.generation[:12]})",
         *([f"state {status.state}"] if status.state else []),
     ]
-    leases = table(
-        ("CREDENTIAL", "CALLER", "STATE", "IDENTITY", "EXPIRES IN", "REFRESHED", "NEXT IN", "SERVED", "LAST ERROR"),
-        [
-            (
-                lease.credential,
-                lease.caller,
-                lease.state,
-                lease.identity,
-                span(lease.left) if lease.short_lived or lease.left is None else LASTING,
-                _ago(lease.refreshed_at),
-                span(lease.next_refresh_in),
-                str(lease.served),
-                lease.error,
-            )
-            for lease in status.leases
-        ],
-    )
     callers = table(
         ("CALLER", "GRANTS", "TOKENS"),
         [(caller.name, ", ".join(caller.grants), str(caller.tokens)) for caller in status.callers],
@@ -73,7 +56,38 @@ def page(status: api.Status) -> str:
     notes = [f"{lease.credential}: {lease.note}" for lease in status.leases if lease.note]
     if not status.callers:
         return "\n\n".join(("\n".join(about), "you are none of its callers, and see none: `credbroker whoami`"))
-    return "\n\n".join(part for part in ("\n".join(about), leases, callers, "\n".join(advice + notes)) if part)
+    return "\n\n".join(part for part in ("\n".join(about), _leases(status), callers, "\n".join(advice + notes)) if part)
+
+
+def _leases(status: api.Status) -> str:
+    """A line each; whose they are only where there is one that is somebody's own."""
+    head = ("CREDENTIAL", "CALLER", "STATE", "IDENTITY", "EXPIRES IN", "REFRESHED", "NEXT IN", "SERVED", "LAST ERROR")
+    rows = [
+        (
+            lease.credential,
+            lease.caller,
+            lease.state,
+            lease.identity,
+            span(lease.left) if lease.short_lived or lease.left is None else LASTING,
+            _ago(lease.refreshed_at),
+            span(lease.next_refresh_in),
+            str(lease.served),
+            lease.error,
+        )
+        for lease in status.leases
+    ]
+    whose = [_whose(lease) for lease in status.leases]
+    if not any(whose):
+        return table(head, rows)
+    return table(
+        (*head[:2], "USER", *head[2:]), [(*row[:2], who, *row[2:]) for row, who in zip(rows, whose, strict=True)]
+    )
+
+
+def _whose(lease: api.LeaseRow) -> str | None:
+    if lease.user is not None or lease.uid is not None:
+        return lease.user or str(lease.uid)
+    return None if lease.group is None else f"group:{lease.group}"
 
 
 def _ago(moment: float | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 
@@ -11,19 +11,18 @@ from broker import control_api as api
 from broker.callers import match
 from broker.callers.accounts import Account
 from broker.codes import needs_code, start_with_code
-from broker.config.shape import CallerEntry
 from broker.desk import Desk
 from broker.dialects import environment
 from broker.errors import IdentityMissing, Refused, in_public
 from broker.keeper import Keeper
 from broker.metrics import Metrics
-from broker.model import Caller, CallerFacts, Lease, Want
-from broker.plan import of_one_caller
+from broker.model import Caller, Lease, Want
 from broker.rounds import Clock, Flight, Rounds
 from broker.secret import Secret
 from broker.server.directory import Directory
 from broker.server.issuer import Issuer
 from broker.server.rights import Rights
+from broker.server.sight import Seen, Sight
 from broker.wire import Request
 
 
@@ -63,6 +62,7 @@ class Clerk:
         self._metrics = metrics
         self.clock = clock
         self._facts = facts
+        self._sight = Sight(rights, desk, rounds)
         self._reload = reload
 
     def status(self, account: Account, issuer: Issuer) -> api.Status:
@@ -77,7 +77,7 @@ class Clerk:
             admin=facts.admin,
             attestation=facts.attestation,
             ready=not self.missing(),
-            leases=tuple(self.row(keeper, account) for keeper in self._of(seen)),
+            leases=self.rows(account),
             callers=tuple(
                 api.CallerRow(name=name, grants=entry.grants, tokens=issuer.count(name)) for name, entry in seen.items()
             ),
@@ -101,12 +101,15 @@ class Clerk:
         """What a caller may have, in order."""
         return tuple(status.granted(self.desk.keepers_of(caller), self.clock.now()))
 
-    def row(self, keeper: Keeper, account: Account) -> api.LeaseRow:
-        """One lease's row, as the account may see it."""
-        row = status.lease_row(keeper, self.clock.now())
-        if keeper.error is None or self.rights.is_operator(account):
+    def rows(self, account: Account, only: Collection[Keeper] | None = None) -> tuple[api.LeaseRow, ...]:
+        """The leases that the account may see, or of these `only` some, each a row."""
+        return tuple(self._row(one, account) for one in self._sight.of(account) if only is None or one.keeper in only)
+
+    def _row(self, seen: Seen, account: Account) -> api.LeaseRow:
+        row = msgspec.structs.replace(status.lease_row(seen.keeper, self.clock.now()), caller=seen.caller)
+        if seen.keeper.error is None or self.rights.is_operator(account):
             return row
-        return msgspec.structs.replace(row, advice=in_public(keeper.error).advice)
+        return msgspec.structs.replace(row, advice=in_public(seen.keeper.error).advice)
 
     def is_minter(self, session: int | None) -> bool:
         """Whether that is the session of one of our own minters: what a credential_process of theirs is in, too."""
@@ -163,21 +166,7 @@ class Clerk:
         return [keeper for keeper, _ in self.desk.keepers_of(caller) if keeper.rendered.label == name]
 
     def _seen(self, account: Account, name: str) -> list[Keeper]:
-        keepers = [keeper for keeper in self._of(self.rights.seen_by(account)) if keeper.rendered.label == name]
+        keepers = [keeper for keeper, _ in self._sight.of(account) if keeper.rendered.label == name]
         if not keepers and (caller := match.match_uid(self.rights.callers, account)):
             keepers = [keeper for keeper, _ in self.desk.keepers_of(caller) if keeper.rendered.label == name]
         return keepers
-
-    def _of(self, seen: Mapping[str, CallerEntry]) -> list[Keeper]:
-        """The keepers of these callers: rendered for one of them, or shared with one whoever was first to ask."""
-        return [
-            keeper
-            for keeper in self.rounds.keepers
-            if keeper.rendered.facts.caller in seen or any(self._shares(entry, keeper) for entry in seen.values())
-        ]
-
-    def _shares(self, entry: CallerEntry, keeper: Keeper) -> bool:
-        rendered, book = keeper.rendered, self.desk.book
-        if rendered.label not in entry.grants or of_one_caller(book, rendered.label):
-            return False
-        return book.rendered(rendered.label, CallerFacts(caller=entry.name), rendered.audience).key == rendered.key

@@ -144,7 +144,7 @@ class Control:
         for flight in flights:
             if flight.error is not None:
                 raise flight.error
-        return _json(tuple(self._clerk.row(flight.keeper, account) for flight in flights))
+        return _json(self._clerk.rows(account, [flight.keeper for flight in flights]))
 
     async def _lease(self, request: web.Request) -> web.Response:
         """The lease that the asking user is granted under this name, as `/env/NAME` would give it."""

@@ -7,7 +7,7 @@ import pytest
 
 from broker import control_api as api
 from broker.cli.status_command import page
-from tests.cli.newcomer import ACCOUNT, Newcomer
+from tests.cli.newcomer import ACCOUNT, Newcomer, until
 
 LEASE = api.LeaseRow(
     credential="train",
@@ -52,6 +52,19 @@ class TestPage:
 
         assert row.split() == ["train", "me", "fresh", LEASE.identity, "59m", "-", "30m", "7", "-"]
 
+    @pytest.mark.parametrize(
+        ("whose", "cell"),
+        [({"uid": 1000, "user": "alice"}, "alice"), ({"uid": 1000}, "1000"), ({"group": "vision"}, "group:vision")],
+    )
+    def test_whose_a_lease_is_has_a_column_where_one_is_somebody_s(self, whose: dict[str, object], cell: str):
+        """Two rows of one credential would else look the same."""
+        whole = msgspec.structs.replace(STATUS, leases=(LEASE, msgspec.structs.replace(LEASE, **whose)))
+        head, shared, own = page(whole).partition("\n\n")[2].splitlines()[:3]
+
+        assert (head.split()[:3], shared.split()[:3]) == (["CREDENTIAL", "CALLER", "USER"], ["train", "me", "-"])
+        assert own.split()[:4] == ["train", "me", cell, "fresh"]
+        assert "USER" not in page(STATUS)
+
     def test_it_says_whether_leases_are_kept(self):
         """Or why not; an older daemon does not say."""
         kept = msgspec.structs.replace(STATUS, state="off: others may enter it")
@@ -87,10 +100,11 @@ class TestPage:
 class TestCommand:
     def test_it_shows_the_running_daemon(self, stage: Newcomer):
         """Every credential of the configuration."""
+        identity = f"arn:aws:sts::{ACCOUNT}:assumed-role/train/"
+        until(lambda: identity in stage.run("status").out)  # it has only just begun to mint
         ran = stage.run("status")
 
-        assert (ran.status, ran.err) == (0, "")
-        assert f"arn:aws:sts::{ACCOUNT}:assumed-role/train/" in ran.out
+        assert (ran.status, ran.err, "train" in ran.out) == (0, "", True)
 
     def test_json_has_it_all(self, stage: Newcomer):
         """For programs."""

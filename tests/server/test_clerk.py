@@ -73,15 +73,24 @@ class TestStatus:
 
         assert in_office(main) == (callers, leases)
 
-    def test_a_lease_rendered_for_one_user_is_shown_to_who_sees_his_caller(self):
-        """Another caller is not told of it, though he may have his own."""
+    def test_a_lease_rendered_for_one_user_is_his_and_the_operators(self):
+        """Neither who issues his caller's tokens nor another caller is told of it, though he may have his own."""
         also = CallerEntry(name="also", worker_token=True, grants=("mine",), issuers=("erin",))
 
         async def main(office: Office) -> list[list[str]]:
             office.clerk.lease(ACCOUNTS[ALICE], Want(None, "mine"))
-            return [credentials(office, uid) for uid in (ALICE, CAROL, ERIN, BOB)]
+            return [credentials(office, uid) for uid in (ALICE, DAVE, CAROL, ERIN, BOB)]
 
-        assert in_office(main, an_office_plan(also)) == [["mine"], ["mine"], [], []]
+        assert in_office(main, an_office_plan(also)) == [["mine"], ["mine"], [], [], []]
+
+    def test_a_shared_lease_is_shown_under_one_s_own_name(self):
+        """Which other callers there are is not for everybody to know."""
+
+        async def main(office: Office) -> list[list[str]]:
+            await office.mint("data")
+            return [[row.caller for row in status(office, uid).leases] for uid in (ALICE, BOB, DAVE)]
+
+        assert in_office(main) == [["trainer"], ["guest"], ["trainer"]]
 
     def test_a_row_tells_who_it_is_and_how_it_is(self):
         """Never a secret."""

@@ -11,7 +11,7 @@ from broker.model import Want
 from broker.rounds import Flight
 from broker.secret import Secret
 from tests.made import a_config, a_role, a_session
-from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, in_office
+from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, an_office_plan, in_office
 from tests.server.plane import ALICE, BOB, STRANGER
 
 
@@ -93,7 +93,11 @@ class TestRefresh:
             office.clock.pass_time(10.0)
             flights = office.clerk.refresh(ACCOUNTS[uid], "train", None)
             outcome = await landed(*flights)
-            return outcome, office.clerk.row(flights[0].keeper, ACCOUNTS[ALICE]).serial, office.work.upstream.asked
+            return (
+                outcome,
+                office.clerk.rows(ACCOUNTS[ALICE], [flights[0].keeper])[0].serial,
+                office.work.upstream.asked,
+            )
 
         assert in_office(main) == ([None], 2, ["train", "train"])
 
@@ -106,6 +110,20 @@ class TestRefresh:
             return [getattr(flight.keeper.rendered.spec, "session_name", "")]
 
         assert in_office(main) == ["alice"]
+
+    def test_another_user_s_is_not_for_him_to_mint(self):
+        """His own is, once he asks; an operator has every user's minted anew."""
+
+        async def main(office: Office) -> list[list[str | None]]:
+            office.clerk.lease(ACCOUNTS[ALICE], Want(None, "mine"))
+            with pytest.raises(Refused):
+                office.clerk.refresh(ACCOUNTS[CAROL], "mine", None)
+            his = office.clerk.refresh(ACCOUNTS[BOB], "mine", None)
+            both = office.clerk.refresh(ACCOUNTS[DAVE], "mine", None)
+            return [[flight.keeper.rendered.facts.user for flight in found] for found in (his, both)]
+
+        also = CallerEntry(name="also", rules=(Rule(group="vision"),), grants=("mine",))
+        assert in_office(main, an_office_plan(also)) == [["bob"], ["alice", "bob"]]
 
     @pytest.mark.parametrize(("uid", "name"), [(STRANGER, "data"), (BOB, "train"), (DAVE, "nosuch")])
     def test_others_are_told_that_there_is_none(self, uid: int, name: str):
