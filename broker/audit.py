@@ -20,6 +20,7 @@ from broker.events import (
     LeaseEvicted,
     LeaseHanded,
     Limited,
+    RefreshAsked,
     Reloaded,
     RequestDenied,
     TokenIssued,
@@ -32,7 +33,8 @@ REPEATS = 10.0  # the same denial within this many seconds is counted, and the c
 MOST_REMEMBERED = 4096
 NAME = "audit"
 
-_AUDITED = (LeaseHanded, Limited, TokenIssued, TokenRevoked, Reloaded, LeaseEvicted, KeysRetired, KeysLeft)
+_OF_TOKENS = (TokenIssued, TokenRevoked, KeysRetired, KeysLeft)
+_AUDITED = (LeaseHanded, Limited, RefreshAsked, Reloaded, LeaseEvicted, *_OF_TOKENS)
 _OF_PODS = {"pod", "peer"}  # left out of all other lines
 _Denial = RequestDenied | AskRefused
 

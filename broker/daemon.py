@@ -181,8 +181,7 @@ class Daemon:
     def _compose(self) -> None:
         tokens = WorkerTokens()
         self._retire_for(tokens)
-        rate = self.config.daemon.limits.upstream_per_second
-        self.rounds = Rounds(self._retiring.mint, self._note, clock, rate=rate)
+        self.rounds = Rounds(self._retiring.mint, self._note, clock, rate=self.config.daemon.limits.upstream_per_second)
         self.desk = Desk(make_book(self.config), self.rounds, self._note, clock)
         self._directory = Directory(lambda: self.desk.book.config.callers, clock.now)
         node = os.environ.get(NODE_NAME)
@@ -195,6 +194,7 @@ class Daemon:
             directory=self._directory,
             rights=rights,
             metrics=self.metrics,
+            note=self._note,
             clock=clock,
             facts=self.facts,
             reload=self.reload,
@@ -285,6 +285,7 @@ class Daemon:
             self._plane.sweep(lag)
             self._reviews.tick()
             self._issuer.expire()
+            self._clerk.tick()
             if self._audit:
                 self._audit.tick()
             self._look_ready()

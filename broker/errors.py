@@ -66,8 +66,10 @@ class NoDaemon(BrokerError):
 class Refused(BrokerError):
     """A request that is not answered; `status` is the HTTP status of the refusal."""
 
-    def __init__(self, status: int, code: str, advice: str, *, reason: str | None = None) -> None:
-        super().__init__(advice, code=code)
+    def __init__(
+        self, status: int, code: str, advice: str, *, reason: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(advice, code=code, retry_after=retry_after)
         self.status = status
         self.reason = reason or code  # for the audit line and a metric's label only; never shown to the caller
         self.exit_status = 4 if status in {401, 403} else 1

@@ -92,7 +92,7 @@ class RequestDenied(msgspec.Struct, frozen=True):
 
 
 class Limited(msgspec.Struct, frozen=True):
-    """A limit has held back `count` requests since it was last told; `limit` is "failures" or "requests"."""
+    """A limit, of "failures", "requests" or "refreshes", has held back `count` of them since it was last told."""
 
     limit: str
     count: int
@@ -143,6 +143,18 @@ class KeysLeft(msgspec.Struct, frozen=True):
     code: str
     advice: str
     again_in: float | None = None
+
+
+class RefreshAsked(msgspec.Struct, frozen=True):
+    """Somebody has `leases` of a credential minted anew, before they are due; `callers` are those they were first for.
+
+    What becomes of it is told as of every mint.
+    """
+
+    credential: str
+    callers: tuple[str, ...]
+    leases: int
+    by_uid: int
 
 
 class AskRefused(msgspec.Struct, frozen=True):
@@ -243,6 +255,7 @@ Event = (
     | TokenRevoked
     | KeysRetired
     | KeysLeft
+    | RefreshAsked
     | AskRefused
     | ReviewsFail
     | ReviewsWork

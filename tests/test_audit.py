@@ -18,6 +18,7 @@ from broker.events import (
     LeaseEvicted,
     LeaseHanded,
     Limited,
+    RefreshAsked,
     Reloaded,
     RequestDenied,
     TokenIssued,
@@ -28,8 +29,8 @@ from broker.events import (
 from tests.all_events import ASK_REFUSED, DENIED, EVENTS, HANDED, HELD, ISSUED
 from tests.leaping import FakeClock
 
-AUDITED = AskRefused | Limited | LeaseEvicted | LeaseHanded | Reloaded | RequestDenied | TokenIssued | TokenRevoked
-AUDITED |= KeysRetired | KeysLeft
+AUDITED = AskRefused | Limited | LeaseEvicted | LeaseHanded | RefreshAsked | Reloaded | RequestDenied
+AUDITED |= TokenIssued | TokenRevoked | KeysRetired | KeysLeft
 
 
 class Paper:

@@ -11,6 +11,7 @@ import pytest
 from broker import control_api as api
 from broker.errors import Unreachable
 from broker.events import Event, TokenRevoked, UpstreamAsked
+from broker.server.clerk import Clerk
 from broker.server.connection import HEAD_DEADLINE
 from tests.daemons import PLAN, Pool, a_start, control, in_thread, on_uvloop, ready, running, the_pool
 
@@ -79,6 +80,21 @@ class TestDeadlines:
 
         assert on_uvloop(main) == 0
         assert [event.why for event in noted if isinstance(event, TokenRevoked)] == ["expired"]
+
+
+class TestLimits:
+    def test_who_refreshes_too_often_is_told_of(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """The clerk hears that time goes by."""
+        ticks: list[Clerk] = []
+        monkeypatch.setattr(Clerk, "tick", lambda clerk: ticks.append(clerk))  # noqa: PLW0108 - `append` binds no self
+
+        async def main() -> bool:
+            async with running(a_start(tmp_path)) as daemon:
+                while not ticks:  # noqa: ASYNC110 - a hundredth of a second
+                    await asyncio.sleep(0.005)
+                return ticks[0] is daemon._clerk
+
+        assert on_uvloop(main)
 
 
 class TestLag:

@@ -14,6 +14,7 @@ from broker.events import Event, ReviewsWork
 from tests.all_events import AWAY, BROKEN, EVENTS, EVICTED, FAILED, GIVEN_UP, LEFT, MINTED, REFUSED, RELOADED, RETIRED
 
 QUIET = {"AskRefused", "LeaseHanded", "RequestDenied", "TokenIssued", "TokenRevoked", "StaleServed", "UpstreamAsked"}
+QUIET |= {"RefreshAsked"}
 
 
 def lines(*events: Event) -> list[dict[str, Any]]:

@@ -14,13 +14,15 @@ from broker.codes import needs_code, start_with_code
 from broker.desk import Desk
 from broker.dialects import environment
 from broker.errors import IdentityMissing, Refused, in_public
+from broker.events import RefreshAsked
 from broker.keeper import Keeper
 from broker.metrics import Metrics
 from broker.model import Caller, Lease, Want
-from broker.rounds import Clock, Flight, Rounds
+from broker.rounds import Clock, Flight, Note, Rounds
 from broker.secret import Secret
 from broker.server.directory import Directory
 from broker.server.issuer import Issuer
+from broker.server.limiter import Refreshes
 from broker.server.rights import Rights
 from broker.server.sight import Seen, Sight
 from broker.wire import Request
@@ -50,6 +52,7 @@ class Clerk:
         directory: Directory,
         rights: Rights,
         metrics: Metrics,
+        note: Note,
         clock: Clock,
         facts: Facts,
         reload: Callable[[int | None], Awaitable[str]],
@@ -60,9 +63,11 @@ class Clerk:
         self.rounds = rounds
         self.rights = rights
         self._metrics = metrics
+        self._note = note
         self.clock = clock
         self._facts = facts
         self._sight = Sight(rights, desk, rounds)
+        self._refreshes = Refreshes(note, clock)
         self._reload = reload
 
     def status(self, account: Account, issuer: Issuer) -> api.Status:
@@ -145,7 +150,8 @@ class Clerk:
     ) -> tuple[Flight, ...]:
         """Mint anew, now, every lease of a credential that the account may see, or only as these callers get it.
 
-        A code is good for one mint: with one, it is the first of these leases that is not held.
+        A code is good for one mint: with one, it is the first of these leases that is not held. Who is no operator may
+        do so now and then. Raises Refused.
         """
         keepers = self._as(account, name, callers) if callers else self._seen(account, name)
         if not keepers:
@@ -153,10 +159,23 @@ class Clerk:
         if mfa_code is None:
             if any(needs_code(self.rounds, keeper) for keeper in keepers):
                 raise IdentityMissing("an MFA code is needed", code="MfaRequired")
+            self._ration(account, name, keepers)
             return tuple(self.rounds.start(keeper) for keeper in keepers)
         now = self.clock.now()
-        cold = (keeper for keeper in keepers if keeper.held(now) is None)
-        return (start_with_code(self.rounds, next(cold, keepers[0]), mfa_code),)
+        first = next((keeper for keeper in keepers if keeper.held(now) is None), keepers[0])
+        self._ration(account, name, [first])
+        return (start_with_code(self.rounds, first, mfa_code),)
+
+    def tick(self) -> None:
+        """Once a second: tell who was held back."""
+        self._refreshes.tick()
+
+    def _ration(self, account: Account, name: str, keepers: list[Keeper]) -> None:
+        """Upstream's calls are everybody's: a refresh is written down, and but for operators they are few."""
+        if not self.rights.is_operator(account):
+            self._refreshes.take(account.uid)
+        callers = dict.fromkeys(keeper.rendered.facts.caller for keeper in keepers)
+        self._note(RefreshAsked(name, tuple(callers), len(keepers), account.uid))
 
     def _as(self, account: Account, name: str, callers: tuple[str, ...]) -> list[Keeper]:
         """The credential as callers get it whose tokens the account may have."""

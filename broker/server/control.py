@@ -4,6 +4,7 @@ It decides who may ask what and leaves the doing to the parts that it is given.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -222,13 +223,17 @@ async def _problems(request: web.Request, handler: _Handler) -> web.StreamRespon
         places = tuple((mistake.place, mistake.text) for mistake in error.mistakes)
         return _problem(422, api.Problem(code=error.code, message=error.advice, exit_status=2, mistakes=places))
     except BrokerError as error:
-        return _problem(error.status, api.Problem(code=error.code, message=error.advice, exit_status=error.exit_status))
+        problem = api.Problem(code=error.code, message=error.advice, exit_status=error.exit_status)
+        return _problem(error.status, problem, error.retry_after)
     except web.HTTPException as error:
         return _problem(error.status, api.Problem(code="BadRequest", message=error.reason))
 
 
-def _problem(status: int, problem: api.Problem) -> web.Response:
-    return _json(problem, status)
+def _problem(status: int, problem: api.Problem, retry_after: float | None = None) -> web.Response:
+    answer = _json(problem, status)
+    if retry_after is not None:
+        answer.headers["Retry-After"] = str(max(math.ceil(retry_after), 1))
+    return answer
 
 
 def _json(value: object, status: int = 200) -> web.Response:

@@ -2,9 +2,11 @@
 
 Whoever is over a limit waits for each answer. On loopback nothing is counted by address: all workers come from
 127.0.0.1. Where pods alone are served each has an address of its own, and no uid that means anything. What a uid, or a
-pod, fails to show holds up nobody who shows something good, itself included.
+pod, fails to show holds up nobody who shows something good, itself included. Who has leases minted anew too often is
+told when to come again.
 """
 
+import math
 from collections import Counter
 from collections.abc import Hashable
 from typing import TypeVar
@@ -12,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from broker.config.shape import Limits
+from broker.errors import Refused
 from broker.events import Limited
 from broker.model import Caller
 from broker.rounds import Clock, Note
@@ -22,6 +25,8 @@ WINDOW = 10.0
 DELAY = 0.5  # SDKs wait for an answer for 1 s
 TOGETHER = 256  # of a uid wait no longer than that; twice as many wait twice as long: 512 answers a second at most
 LONGEST_DELAY = 30.0
+REFRESHES = 10  # that a user may ask for at once; as many as codes are mistyped while a day's credentials are minted
+REFRESH_EVERY = 30.0  # and one after so many seconds, from then on
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -33,18 +38,40 @@ class _Overrun(msgspec.Struct):
     count: int = 0
 
 
-class Limiter:
-    """Spends and counts; `tick` once a second fills the buckets and tells what was held back, once a window."""
+class Buckets:
+    """A bucket for each key, which holds `burst` and is filled at `rate` a second."""
 
-    __slots__ = ("_burst", "_clock", "_failures", "_filled", "_note", "_over", "_rate", "_spent")
+    __slots__ = ("_burst", "_clock", "_filled", "_note", "_rate", "_spent")
 
-    def __init__(self, limits: Limits, note: Note, clock: Clock) -> None:
-        self._burst = limits.requests_burst
-        self._rate = limits.requests_per_second
+    def __init__(self, burst: int, rate: float, note: Note, clock: Clock) -> None:
+        self._burst = burst
+        self._rate = rate
         self._note = note
         self._clock = clock
         self._filled = clock.now()
-        self._spent: dict[Hashable, int] = {}  # filled by ticks: no clock is read at each request
+        self._spent: dict[Hashable, int] = {}
+
+    def _fill(self) -> None:
+        """By the time that has passed; what makes no whole one is for the next time."""
+        filling = int((self._clock.now() - self._filled) * self._rate)
+        self._filled += filling / self._rate
+        self._spent = {key: spent - filling for key, spent in self._spent.items() if spent > filling}
+
+    def _overrun(self, overruns: dict[_Key, _Overrun], key: _Key) -> int:
+        overrun = overruns.get(key)
+        if overrun is None:
+            overrun = overruns[key] = _Overrun(self._clock.now())
+        overrun.count += 1
+        return overrun.count
+
+
+class Limiter(Buckets):
+    """Spends and counts; `tick` once a second fills the buckets and tells what was held back, once a window."""
+
+    __slots__ = ("_failures", "_over")
+
+    def __init__(self, limits: Limits, note: Note, clock: Clock) -> None:
+        super().__init__(limits.requests_burst, limits.requests_per_second, note, clock)
         self._over: dict[Caller | Peer, _Overrun] = {}
         self._failures: dict[Peer, _Overrun] = {}
 
@@ -75,33 +102,58 @@ class Limiter:
 
     def tick(self) -> None:
         """Fill the buckets by the time that has passed, and tell of windows that have ended."""
-        now = self._clock.now()
-        filling, self._filled = int((now - self._filled) * self._rate), now
-        self._spent = {key: spent - filling for key, spent in self._spent.items() if spent > filling}
-        self._tell(now)
+        self._fill()  # by ticks: no clock is read at each request
+        self._tell(self._clock.now())
 
     def close(self) -> None:
         """Tell what is not told yet."""
         self._tell(float("inf"))
 
-    def _overrun(self, overruns: dict[_Key, _Overrun], key: _Key) -> int:
-        overrun = overruns.get(key)
-        if overrun is None:
-            overrun = overruns[key] = _Overrun(self._clock.now())
-        overrun.count += 1
-        return overrun.count
-
     def _tell(self, now: float) -> None:
-        for peer in [peer for peer, overrun in self._failures.items() if now - overrun.began >= WINDOW]:
-            count = self._failures.pop(peer).count - MOST_FAILURES
-            if count > 0:
-                self._note(_limited("failures", count, peer))
-        for who in [who for who, overrun in self._over.items() if now - overrun.began >= WINDOW]:
-            count = self._over.pop(who).count
+        for peer, failures in _ended(self._failures, now):
+            if failures > MOST_FAILURES:
+                self._note(_limited("failures", failures - MOST_FAILURES, peer))
+        for who, count in _ended(self._over, now):
             if isinstance(who, Caller):
                 self._note(Limited("requests", count, who.uid, who.name, who.token_id, who.pod))
             else:
                 self._note(_limited("requests", count, who))
+
+
+class Refreshes(Buckets):
+    """How often a user may have leases minted anew; `tick` once a second tells who was held back."""
+
+    __slots__ = ("_over",)
+
+    def __init__(self, note: Note, clock: Clock) -> None:
+        super().__init__(REFRESHES, 1 / REFRESH_EVERY, note, clock)
+        self._over: dict[int, _Overrun] = {}
+
+    def take(self, uid: int) -> None:
+        """One for this uid. Raises Refused, with when to come again."""
+        self._fill()
+        spent = self._spent.get(uid, 0)
+        if spent < self._burst:
+            self._spent[uid] = spent + 1
+            return
+        self._overrun(self._over, uid)
+        wait = max(math.ceil(self._filled + REFRESH_EVERY - self._clock.now()), 1)
+        advice = (
+            f"you have had leases minted anew {self._burst} times of late: the next time in {wait}s. Nobody needs to, "
+            "for what is held is renewed by itself: `credbroker status` says when, and why it fails if it does"
+        )
+        raise Refused(429, "TooManyRefreshes", advice, retry_after=wait)
+
+    def tick(self) -> None:
+        """Tell of windows that have ended."""
+        for uid, count in _ended(self._over, self._clock.now()):
+            self._note(Limited("refreshes", count, uid))
+
+
+def _ended(overruns: dict[_Key, _Overrun], now: float) -> list[tuple[_Key, int]]:
+    """Take out those whose window is over, each with its count."""
+    over = [key for key, overrun in overruns.items() if now - overrun.began >= WINDOW]
+    return [(key, overruns.pop(key).count) for key in over]
 
 
 def _limited(limit: str, count: int, peer: Peer) -> Limited:

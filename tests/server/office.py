@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import http.client
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -91,6 +93,7 @@ class Office:
             directory=self.work.directory,
             rights=self.rights,
             metrics=self.work.metrics,
+            note=self.work.events.append,
             clock=self.clock,
             facts=self.facts,
             reload=self.reload,
@@ -185,3 +188,27 @@ def at_counter(main: Callable[[OpenOffice], Awaitable[T]], folder: Path, config:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
+
+
+def raw(path: str, method: str, target: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
+    """One exchange without the client's reading of it."""
+    with socket.socket(socket.AF_UNIX) as end:
+        end.settimeout(5)
+        end.connect(path)
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = end
+        connection.request(method, target, body)
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read()
+
+
+async def exchanged(office: OpenOffice, method: str, target: str, body: bytes | None = None) -> Any:
+    """The same in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(None, raw, office.path, method, target, body)
+
+
+async def refused(office: OpenOffice, question: Any) -> BrokerError:
+    """The error that the client makes of a refusal."""
+    with pytest.raises(BrokerError) as error:
+        await office.ask(question)
+    return error.value

@@ -1,15 +1,18 @@
 """What the clerk does: hands out a lease, has it minted anew, has the configuration read; for those who may."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 
 from broker.config.shape import CallerEntry, Rule
 from broker.errors import BrokerError, Denied, IdentityMissing, NotReady, Refused, Unreachable
+from broker.events import Limited, RefreshAsked
 from broker.model import Want
 from broker.rounds import Flight
 from broker.secret import Secret
+from broker.server.limiter import REFRESHES
 from tests.made import a_config, a_role, a_session
 from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, an_office_plan, in_office
 from tests.server.plane import ALICE, BOB, STRANGER
@@ -180,6 +183,76 @@ class TestRefresh:
             return refused.value.code, before, outcome, office.work.upstream.asked
 
         assert in_office(main, config) == ("MfaRequired", [], [None], ["base", "train"])
+
+
+class TestRefreshes:
+    def test_it_is_written_down(self):
+        """Who, what, and for which callers: upstream is asked for it before its time."""
+
+        async def main(office: Office) -> list[RefreshAsked]:
+            await landed(*office.clerk.refresh(ACCOUNTS[ALICE], "train", None))
+            await landed(*office.clerk.refresh(ACCOUNTS[BOB], "each", None))
+            await landed(*office.clerk.refresh(ACCOUNTS[ALICE], "each", None))
+            await landed(*office.clerk.refresh(ACCOUNTS[DAVE], "each", None))
+            return office.work.noted(RefreshAsked)
+
+        both = CallerEntry(name="both", rules=(Rule(group="vision"), Rule(uid=ALICE)), grants=("each",))
+
+        assert in_office(main, an_office_plan(both, a_role("each", session_name="{uid}"))) == [
+            RefreshAsked("train", ("trainer",), 1, ALICE),
+            RefreshAsked("each", ("both",), 1, BOB),
+            RefreshAsked("each", ("both",), 1, ALICE),
+            RefreshAsked("each", ("both",), 2, DAVE),
+        ]
+
+    @pytest.mark.parametrize(
+        ("uid", "asked"), [(ALICE, REFRESHES), (CAROL, REFRESHES), (DAVE, REFRESHES + 5), (DAEMON, REFRESHES + 5)]
+    )
+    def test_a_user_has_few_and_an_operator_as_many_as_he_likes(self, uid: int, asked: int):
+        """What is refused is neither asked of upstream nor written down as if it were."""
+
+        async def main(office: Office) -> tuple[int, int]:
+            await office.mint("train")
+            for _ in range(REFRESHES + 5):
+                with contextlib.suppress(Refused):
+                    await landed(*office.clerk.refresh(ACCOUNTS[uid], "train", None))
+            return len(office.work.upstream.asked) - 1, len(office.work.noted(RefreshAsked))
+
+        assert in_office(main) == (asked, asked)
+
+    def test_who_is_refused_is_told_of_like_of_every_limit(self):
+        """In the audit, once a window."""
+
+        async def main(office: Office) -> list[Limited]:
+            await office.mint("train")
+            for _ in range(REFRESHES):
+                office.clerk.refresh(ACCOUNTS[ALICE], "train", None)
+            for _ in range(3):
+                with pytest.raises(Refused, match="the next time in"):
+                    office.clerk.refresh(ACCOUNTS[ALICE], "train", None)
+            office.clock.pass_time(60.0)
+            office.clerk.tick()
+            return office.work.noted(Limited)
+
+        assert in_office(main) == [Limited("refreshes", 3, ALICE)]
+
+    def test_what_is_not_his_costs_him_nothing(self):
+        """Nor does being asked for a code: nothing is minted by it."""
+        config = a_config(
+            a_role("train", mfa_serial="arn:aws:iam::123456789012:mfa/alice"),
+            CallerEntry(name="trainer", rules=(Rule(uid=ALICE),), grants=("train",)),
+        )
+
+        async def main(office: Office) -> list[str]:
+            for _ in range(2 * REFRESHES):
+                with pytest.raises(Refused, match="no lease"):
+                    office.clerk.refresh(ACCOUNTS[ALICE], "nosuch", None)
+                with pytest.raises(IdentityMissing):
+                    office.clerk.refresh(ACCOUNTS[ALICE], "train", None)
+            await landed(*office.clerk.refresh(ACCOUNTS[ALICE], "train", Secret("123456")))
+            return office.work.upstream.asked
+
+        assert in_office(main, config) == ["train"]
 
 
 class TestReload:

@@ -11,8 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from broker.errors import Unreachable
 from broker.server.clerk import Clerk
-from tests.server.office import OpenOffice, at_counter
-from tests.server.test_control import exchanged
+from tests.server.office import OpenOffice, at_counter, exchanged
 
 SOCKET_PATHS = ("/status", "/whoami", "/tokens", "/lease/train", "/worker", "/refresh/train", "/reload")
 

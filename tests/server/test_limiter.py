@@ -1,11 +1,25 @@
 """Buckets of requests by caller, failures by uid, and how long whoever is over a limit waits."""
 
+import contextlib
+
 import pytest
 
 from broker.config.shape import Limits
+from broker.errors import Refused
 from broker.events import Event, Limited
 from broker.model import Caller, CallerFacts
-from broker.server.limiter import DELAY, LONGEST_DELAY, MOST_FAILURES, TOGETHER, WINDOW, Delays, Limiter
+from broker.server.limiter import (
+    DELAY,
+    LONGEST_DELAY,
+    MOST_FAILURES,
+    REFRESH_EVERY,
+    REFRESHES,
+    TOGETHER,
+    WINDOW,
+    Delays,
+    Limiter,
+    Refreshes,
+)
 from tests.leaping import FakeClock
 
 ALICE, BOB = 1000, 2000
@@ -13,6 +27,10 @@ ALICE, BOB = 1000, 2000
 
 def a_caller(uid: int | None = None, token_id: str | None = None, name: str = "trainer") -> Caller:
     return Caller(matches=(CallerFacts(caller=name),), how="token", uid=uid, token_id=token_id)
+
+
+def nobody(_: Event) -> None:
+    """Hears what is noted."""
 
 
 class Gate:
@@ -153,6 +171,65 @@ class TestTold:
         gate.limiter.close()
 
         assert gate.events == [Limited("requests", 1, ALICE, "trainer"), Limited("requests", 2, None)]
+
+
+class TestRefreshes:
+    @staticmethod
+    def taken(refreshes: Refreshes, uid: int, count: int = 100) -> int:
+        """How many of so many are allowed."""
+        took = 0
+        with contextlib.suppress(Refused):
+            while took < count:
+                refreshes.take(uid)
+                took += 1
+        return took
+
+    def test_a_few_at_once_and_then_one_now_and_then(self):
+        """However the seconds fall that make up the time of one."""
+        clock = FakeClock()
+        refreshes, took = Refreshes(nobody, clock), []
+        for seconds in (0.0, REFRESH_EVERY - 1, 1.0, 2 * REFRESH_EVERY, 3600.0):
+            clock.pass_time(seconds)
+            took.append(self.taken(refreshes, ALICE))
+
+        assert took == [REFRESHES, 0, 1, 2, REFRESHES]
+
+    def test_seconds_add_up(self):
+        """A user who tries each second still gets one in its time."""
+        clock = FakeClock()
+        refreshes, took = Refreshes(nobody, clock), 0
+        self.taken(refreshes, ALICE)
+        for _ in range(int(3 * REFRESH_EVERY)):
+            clock.pass_time(1.0)
+            took += self.taken(refreshes, ALICE)
+
+        assert took == 3
+
+    def test_who_has_had_them_is_told_when_to_come_again(self):
+        """In words, and for programs; nobody else has to wait."""
+        clock = FakeClock()
+        refreshes = Refreshes(nobody, clock)
+        self.taken(refreshes, ALICE)
+        clock.pass_time(10.0)
+        with pytest.raises(Refused, match="the next time in 20s") as refused:
+            refreshes.take(ALICE)
+
+        assert (refused.value.status, refused.value.retry_after, refused.value.exit_status) == (429, 20.0, 1)
+        assert self.taken(refreshes, BOB) == REFRESHES
+
+    def test_it_is_told_once_a_window(self):
+        """Who tries for ever is one line in ten seconds."""
+        clock, events = FakeClock(), list[Event]()
+        refreshes = Refreshes(events.append, clock)
+        for _ in range(REFRESHES + 7):
+            with contextlib.suppress(Refused):
+                refreshes.take(ALICE)
+        refreshes.tick()
+        clock.pass_time(WINDOW)
+        for _ in range(2):
+            refreshes.tick()
+
+        assert events == [Limited("refreshes", 7, ALICE)]
 
 
 class TestDelays:
