@@ -79,6 +79,21 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     pod: str | None = None  # namespace/name
 
 
+class RevokeOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tokens to end, of those that the asking user may see: these, or those of a caller, or `everything`."""
+
+    ids: tuple[str, ...] = ()
+    caller: str | None = None
+    everything: bool = False
+
+
+class Revoked(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids of tokens that have been ended, and those of none that the asking user may see."""
+
+    ids: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     """One lease for `status`; times are seconds since the epoch, `left` seconds of life."""
 

@@ -27,6 +27,10 @@ PATH_PREFIX = "cbp_"
 LENGTH = 47  # a prefix and 43 URL-safe characters, which are 32 random bytes
 
 CLAIM = 30.0
+# Of a table that fills up, the last tenth is for issuers who have few, and the last hundredth for operators, who can
+# then still work and end what others have.
+SCARCE, KEPT = 10, 100
+FEW = 100
 
 _PREFIX: dict[Purpose, str] = {"header": HEADER_PREFIX, "path": PATH_PREFIX}
 RANDOM_BYTES = 32
@@ -46,6 +50,7 @@ class TokenOrder(msgspec.Struct, frozen=True, kw_only=True):
     held: bool = False  # revoked when the control connection that asked for it ends
     beside: str | None = None  # the id of the held token that it is claimed with
     peer: str | None = None  # the only address that may show it: a pod's
+    by_operator: bool = False  # who may have what is kept of a full table
 
 
 class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +126,7 @@ class WorkerTokens:
         digest = _digest(text)
         before = self._by_digest.get(digest)
         if before is None:
-            self._make_room(order.issued_by, now)
+            self._make_room(order, now)
         elif before.ends >= now + order.ttl:
             return self._moved(before, order.peer), False
         token_id = before.id if before else self._new_id()
@@ -246,16 +251,25 @@ class WorkerTokens:
                 self.revoke(entry.id)
                 self._ended.append(entry)
 
-    def _make_room(self, issuer: int | None, now: float) -> None:
-        if len(self) >= self._most or self._issued[issuer] >= self._most_per_issuer:
+    def _make_room(self, order: TokenOrder, now: float) -> None:
+        if self._full(order) is not None:
             self._sweep(now)
-        if self._issued[issuer] >= self._most_per_issuer:
+        if (why := self._full(order)) is not None:
+            advice = f"{why}: revoke some with `credbroker token revoke`, or issue shorter ones"
+            raise Refused(429, "TooManyTokens", advice)
+
+    def _full(self, order: TokenOrder) -> str | None:
+        """Why there is no room for one more, if there is none."""
+        issuer, room = order.issued_by, self._most - len(self)
+        mine = self._issued[issuer]
+        if mine >= self._most_per_issuer:
             who = "pods have" if issuer is None else f"uid {issuer} has"
-            advice = f"{who} {self._most_per_issuer} live worker tokens: revoke some, or issue shorter ones"
-            raise Refused(429, "TooManyTokens", advice)
-        if len(self) >= self._most:
-            advice = f"there are {self._most} live worker tokens: revoke some, or issue shorter ones"
-            raise Refused(429, "TooManyTokens", advice)
+            return f"{who} {self._most_per_issuer} live worker tokens"
+        if room <= (0 if order.by_operator else self._most // KEPT):
+            return f"there are {len(self)} live worker tokens" + (", and what is left is for operators" if room else "")
+        if not order.by_operator and room <= self._most // SCARCE and mine >= FEW:
+            return f"there are {len(self)} live worker tokens, and what is left is for who has fewer than {FEW}"
+        return None
 
     def _new_id(self) -> str:
         while (token_id := secrets.token_hex(_ID_BYTES)) in self._digests:

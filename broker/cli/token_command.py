@@ -16,6 +16,8 @@ from broker.control_client import quoted
 from broker.errors import BrokerError
 from broker.safefile import write_private
 
+AT_ONCE = 1_000  # ids in one order: a body is 64 KiB at most
+
 
 @click.group("token")
 def command() -> None:
@@ -95,12 +97,34 @@ def list_(as_json: bool, explicit: str | None) -> None:
 
 
 @command.command("revoke")
-@click.argument("token_id", metavar="ID")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--caller", metavar="NAME", shell_complete=callers, help="Every token of this caller.")
+@click.option("--all", "everything", is_flag=True, help="Every token that `token list` shows you.")
+@json_option
 @socket_option
-def revoke(token_id: str, explicit: str | None) -> None:
-    """End a token now; the next request that shows it is refused."""
-    token = daemon(explicit).delete(f"/tokens/{quoted(token_id)}", api.Token)
-    say(f"token {token.id} of {token.caller} is revoked")
+def revoke(ids: tuple[str, ...], caller: str | None, everything: bool, as_json: bool, explicit: str | None) -> None:
+    """End tokens now, by their ids, by a caller, or all; the next request that shows one is refused.
+
+    A command under `exec` loses its own too, and with it its credentials, until it is started again. Exit status 1 if
+    there is no token of some ID that you may see; the others have ended then.
+    """
+    if bool(ids) + (caller is not None) + everything != 1:
+        raise click.UsageError("which tokens? Name their ids, or one of --caller and --all")
+    client = daemon(explicit)
+    parts = [ids[first : first + AT_ONCE] for first in range(0, len(ids), AT_ONCE)] or [()]
+    orders = [api.RevokeOrder(ids=part, caller=caller, everything=everything) for part in parts]
+    answers = [client.post("/tokens/revoke", order, api.Revoked) for order in orders]
+    revoked = api.Revoked(
+        ids=tuple(one for answer in answers for one in answer.ids),
+        missing=tuple(one for answer in answers for one in answer.missing),
+    )
+    if as_json:
+        click.echo(msgspec.json.encode(revoked))
+    else:
+        say(f"{len(revoked.ids)} {'token is' if len(revoked.ids) == 1 else 'tokens are'} revoked")
+    if revoked.missing:
+        advice = f"no token of that id that you may see: {', '.join(revoked.missing)}; credbroker token list has them"
+        raise BrokerError(advice, code="NotFound")
 
 
 def _when(token: api.Token) -> str:

@@ -73,6 +73,7 @@ class Clerk:
     def status(self, account: Account, issuer: Issuer) -> api.Status:
         """The daemon's leases and callers, as far as the account may see them."""
         seen, book, facts = self.rights.seen_by(account), self.desk.book, self._facts
+        tokens = issuer.counts()
         return api.Status(
             version=__version__,
             pid=os.getpid(),
@@ -84,7 +85,7 @@ class Clerk:
             ready=not self.missing(),
             leases=self.rows(account),
             callers=tuple(
-                api.CallerRow(name=name, grants=entry.grants, tokens=issuer.count(name)) for name, entry in seen.items()
+                api.CallerRow(name=name, grants=entry.grants, tokens=tokens[name]) for name, entry in seen.items()
             ),
             minters=facts.minters(),
             state=facts.state() if self.rights.is_operator(account) else facts.state().partition(":")[0],

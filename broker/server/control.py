@@ -22,6 +22,7 @@ from broker.server.issuer import Issuer
 from broker.server.sockets import peer_session, peer_uid
 
 BODY_DEADLINE = 5.0
+AT_ONCE = 100  # tokens that are revoked before anybody else is served
 COLD_WAIT = 35.0  # a command waits for a mint as long as one may take
 _NO_STORE = {"Cache-Control": "no-store"}
 _T = TypeVar("_T")
@@ -56,6 +57,7 @@ class Control:
                 web.post("/tokens", self._issue),
                 web.get("/tokens", self._tokens),
                 web.delete("/tokens/{id}", self._revoke),
+                web.post("/tokens/revoke", self._revoke_many),
                 web.post("/refresh/{name}", self._refresh),
                 web.post("/reload", self._reload),
             ]
@@ -126,9 +128,21 @@ class Control:
 
     async def _revoke(self, request: web.Request) -> web.Response:
         revoked = self._issuer.revoke(await self._asking(request), request.match_info["id"])
-        if self._kept is not None:
-            await self._kept()  # a daemon that is killed now must not know it again after its restart
+        await self._gone()
         return _json(revoked)
+
+    async def _revoke_many(self, request: web.Request) -> web.Response:
+        account, order = await self._asking(request), await _body(request, api.RevokeOrder)
+        chosen = self._issuer.chosen(account, order)
+        for first in range(0, len(chosen.ids), AT_ONCE):
+            self._issuer.end(account, chosen.ids[first : first + AT_ONCE])
+            await asyncio.sleep(0)  # workers are answered between
+        await self._gone()
+        return _json(chosen)
+
+    async def _gone(self) -> None:
+        if self._kept is not None:
+            await self._kept()  # a daemon that is killed now must not know them again after its restart
 
     async def _reload(self, request: web.Request) -> web.Response:
         generation = await self._clerk.reload(await self._asking(request))

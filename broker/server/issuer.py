@@ -1,13 +1,14 @@
 """Worker tokens for those who may have them: issued, held, listed, revoked. No HTTP in here."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from broker import control_api as api
 from broker.callers import match
 from broker.callers.accounts import Account
-from broker.callers.worker_token import TokenEntry, TokenOrder, WorkerTokens
+from broker.callers.worker_token import Purpose, TokenEntry, TokenOrder, WorkerTokens
 from broker.errors import Refused
 from broker.events import TokenIssued, TokenRevoked
 from broker.model import Caller, CallerFacts, Pod
@@ -58,7 +59,7 @@ class Issuer:
         if unknown:
             raise Refused(403, "AccessDenied", f"not granted to {caller.name}: {', '.join(unknown)}")
         ttl = FOR_EVER if order.hold else min(order.ttl, LONGEST_TTL)
-        first = TokenOrder(caller=caller, purpose="header", ttl=ttl, issued_by=account.uid, held=order.hold)
+        first = self._order(account, caller, "header", ttl, held=order.hold)
         header, in_header = self._make(first)
         path, in_path = self._make(msgspec.structs.replace(first, purpose="path", beside=in_header.id))
         return api.Worker(
@@ -94,7 +95,7 @@ class Issuer:
         facts = match.facts_for(entry, bound)
         caller = Caller(matches=(facts,), how="token", uid=bound.uid if bound else None)
         ttl = min(order.ttl, LONGEST_TTL)
-        token, made = self._make(TokenOrder(caller=caller, purpose=order.purpose, ttl=ttl, issued_by=account.uid))
+        token, made = self._make(self._order(account, caller, order.purpose, ttl))
         return msgspec.structs.replace(listed(made), token=token.open())
 
     def seen_by(self, account: Account) -> tuple[api.Token, ...]:
@@ -102,9 +103,9 @@ class Issuer:
         seen = self._rights.seen_by(account).keys()
         return tuple(listed(entry) for entry in self._tokens.list() if _names(entry) <= seen)
 
-    def count(self, caller: str) -> int:
-        """How many live tokens a caller has."""
-        return sum(caller in _names(entry) for entry in self._tokens.list())
+    def counts(self) -> Counter[str]:
+        """How many live tokens each caller has."""
+        return Counter(name for entry in self._tokens.list() for name in _names(entry))
 
     def revoke(self, account: Account, token_id: str) -> api.Token:
         """End a token before its time."""
@@ -113,6 +114,29 @@ class Issuer:
             raise Refused(404, "NotFound", "no token of that id that you may see: credbroker token list has them")
         self._end(token_id, "revoked", account.uid)
         return listed(entry)
+
+    def chosen(self, account: Account, order: api.RevokeOrder) -> api.Revoked:
+        """The tokens that an order means; none has ended yet, for there may be many: `end` is for a few at a time."""
+        seen = self._rights.seen_by(account).keys()
+        if order.ids:
+            found = (self._tokens.entry(one) for one in order.ids)
+            ids = {entry.id for entry in found if entry is not None and _names(entry) <= seen}
+            wanted = tuple(dict.fromkeys(order.ids))
+            return api.Revoked(
+                ids=tuple(one for one in wanted if one in ids), missing=tuple(one for one in wanted if one not in ids)
+            )
+        if order.caller is None and not order.everything:
+            raise Refused(400, "BadRequest", "which tokens? name their ids, a caller, or all")
+        if order.caller is not None and order.caller not in seen:
+            advice = "there is no such caller, or not for you to see: `credbroker whoami` says which one you are"
+            raise Refused(403, "AccessDenied", advice)
+        named = ((entry.id, _names(entry)) for entry in self._tokens.list())
+        return api.Revoked(ids=tuple(one for one, names in named if names <= seen and order.caller in {None, *names}))
+
+    def end(self, account: Account, token_ids: Iterable[str]) -> None:
+        """End tokens that were `chosen` for the account; those that have ended meanwhile are left out."""
+        for token_id in token_ids:
+            self._end(token_id, "revoked", account.uid)
 
     def expire(self) -> None:
         """End the tokens that have reached their time."""
@@ -150,6 +174,14 @@ class Issuer:
             return (match.facts_for(issues[0], account),)
         hint = f"; say --as {' or '.join(entry.name for entry in issues)}" if issues else ""
         raise Refused(403, "UnknownCaller", f"no caller in the configuration matches uid {account.uid}{hint}")
+
+    def _order(
+        self, account: Account, caller: Caller, purpose: Purpose, ttl: float, *, held: bool = False
+    ) -> TokenOrder:
+        operator = self._rights.is_operator(account)
+        return TokenOrder(
+            caller=caller, purpose=purpose, ttl=ttl, issued_by=account.uid, held=held, by_operator=operator
+        )
 
     def _make(self, order: TokenOrder) -> tuple[Secret, TokenEntry]:
         token, entry = self._tokens.issue(order, self._clock.now(), self._clock.wall())

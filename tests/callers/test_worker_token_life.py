@@ -6,7 +6,7 @@ import sys
 import msgspec
 import pytest
 
-from broker.callers.worker_token import Kept, WorkerTokens
+from broker.callers.worker_token import FEW, Kept, WorkerTokens
 from broker.errors import Refused
 from tests.callers.tokens import WALL, a_caller, an_order, issued
 
@@ -101,6 +101,43 @@ class TestBounds:
         issued(tokens, an_order(issued_by=1001))
         tokens.revoke(first.id)
         issued(tokens)
+
+
+class TestReserve:
+    def test_the_last_hundredth_is_for_operators(self) -> None:
+        """Else a few users who work together could stop everybody's work."""
+        tokens = WorkerTokens(most=1000)
+        for number in range(990):
+            issued(tokens, an_order(issued_by=number))
+
+        with pytest.raises(Refused, match="990 live worker tokens, and what is left is for operators: revoke some"):
+            issued(tokens, an_order(issued_by=1001))
+        for _ in range(10):
+            issued(tokens, an_order(issued_by=0, by_operator=True))
+        with pytest.raises(Refused, match="there are 1000 live worker tokens: revoke some"):
+            issued(tokens, an_order(issued_by=0, by_operator=True))
+
+    def test_the_last_tenth_is_for_who_has_few(self) -> None:
+        """Whoever comes late still gets his; whoever has many waits until some have ended."""
+        tokens = WorkerTokens(most=1000)
+        mine = [issued(tokens, an_order(issued_by=1))[1] for _ in range(FEW)]
+        for number in range(800):
+            issued(tokens, an_order(issued_by=number % 20 + 10))
+
+        with pytest.raises(Refused, match=f"what is left is for who has fewer than {FEW}"):
+            issued(tokens, an_order(issued_by=1))
+        issued(tokens, an_order(issued_by=2))
+        tokens.revoke(mine[0].id)
+        issued(tokens, an_order(issued_by=1))
+
+    def test_what_has_expired_gives_way_there_too(self) -> None:
+        """Before anybody is refused."""
+        tokens = WorkerTokens(most=100)
+        for number in range(99):
+            issued(tokens, an_order(issued_by=number, ttl=5.0))
+
+        assert issued(tokens, an_order(issued_by=1000), now=6.0)[1] in tokens.list()
+        assert len(tokens) == 1
 
 
 class TestAdopt:

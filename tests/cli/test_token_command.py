@@ -11,7 +11,8 @@ import pytest
 
 from broker import control_api as api
 from broker.control_client import Client
-from tests.cli.newcomer import Newcomer
+from tests.cli.newcomer import ONE_ROLE, TRAIN, Newcomer
+from tests.fakes.sts import FakeSts
 
 
 def status_of(stage: Newcomer, token: str) -> int:
@@ -94,13 +95,55 @@ class TestRevoke:
         assert status_of(stage, token) == 200
         ran = stage.run("token", "revoke", token_id)
 
-        assert ran.outcome == (0, f"token {token_id} of batch is revoked")
+        assert ran.outcome == (0, "1 token is revoked")
         assert status_of(stage, token) == 401
+
+    def test_several_end_at_once_and_the_others_are_told(self, stage: Newcomer):
+        """What can be ended is."""
+        tokens = [stage.run("token", "issue", "--caller", "batch").out.strip() for _ in range(2)]
+        ids = [str(one["id"]) for one in listed(stage)[-2:]]
+        ran = stage.run("token", "revoke", ids[0], "0123456789ab", ids[1])
+
+        assert ran.outcome == (
+            1,
+            "2 tokens are revoked\nno token of that id that you may see: 0123456789ab; credbroker token list has them",
+        )
+        assert [status_of(stage, token) for token in tokens] == [401, 401]
+
+    def test_all_of_a_caller_end(self, stage: Newcomer):
+        """Without a question; those of others go on."""
+        batch, me = (stage.run("token", "issue", "--caller", name).out.strip() for name in ("batch", "me"))
+        ran = stage.run("token", "revoke", "--caller", "batch", "--json")
+
+        assert (ran.status, ran.err, len(json.loads(ran.out)["ids"]) >= 1) == (0, "", True)
+        assert [status_of(stage, token) for token in (batch, me)] == [401, 200]
+        assert stage.run("token", "revoke", "--caller", "batch").outcome == (0, "0 tokens are revoked")
+
+    def test_all_of_all_end(self, user: Newcomer, sts: FakeSts):
+        """That he may see."""
+        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url))
+        with user.serving():
+            for _ in range(3):
+                user.run("token", "issue", "--caller", "me")
+            ran = user.run("token", "revoke", "--all")
+
+            assert (ran.outcome, listed(user)) == ((0, "3 tokens are revoked"), [])
+
+    @pytest.mark.parametrize("chosen", [[], ["--all", "--caller", "me"], ["0123456789ab", "--all"]])
+    def test_it_must_be_said_which(self, stage: Newcomer, chosen: list[str]):
+        """Nobody ends everything by a word that was left out."""
+        ran = stage.run("token", "revoke", *chosen)
+
+        assert (ran.status, "which tokens?" in ran.err) == (2, True)
+
+    def test_a_caller_that_is_not_there_is_4(self, stage: Newcomer):
+        """As with `issue`."""
+        assert stage.run("token", "revoke", "--caller", "nosuch").status == 4
 
     @pytest.mark.parametrize("token_id", ["0123456789ab", "../whoami"])
     def test_one_that_is_not_there_is_told(self, stage: Newcomer, token_id: str):
         """With the way to see which are."""
         assert stage.run("token", "revoke", token_id).outcome == (
             1,
-            "no token of that id that you may see: credbroker token list has them",
+            f"0 tokens are revoked\nno token of that id that you may see: {token_id}; credbroker token list has them",
         )

@@ -14,11 +14,12 @@ import msgspec
 import pytest
 import uvloop
 
+from broker import control_api as api
 from broker.callers.accounts import Account
 from broker.config.shape import Address, CallerEntry, Config, Credential, DaemonSettings, Rule
 from broker.control_client import Client
 from broker.errors import BrokerError
-from broker.events import Event
+from broker.events import Event, TokenRevoked
 from broker.explaining import Files
 from broker.server import control, gate, sockets
 from broker.server.clerk import Clerk, Facts
@@ -154,6 +155,22 @@ class OpenOffice(Office):
     async def ask(self, question: Callable[[Client], T]) -> T:
         """What the command line's client is answered, in a thread as it blocks."""
         return await asyncio.get_running_loop().run_in_executor(None, question, Client(self.path, PATIENCE))
+
+
+def engaged(office: Office, uid: int, **order: object) -> api.Worker:
+    """A worker of that user."""
+    return office.issuer.engage(ACCOUNTS[uid], api.WorkerOrder(**order))  # type: ignore[arg-type]  # whatever a test names
+
+
+def issued(office: Office, uid: int, caller: str = "trainer", bound: int | None = None, **order: object) -> api.Token:
+    """A token that this user asks for."""
+    asked = api.TokenOrder(caller=caller, uid=bound, **order)  # type: ignore[arg-type]  # whatever a test names
+    return office.issuer.issue(ACCOUNTS[uid], asked, None if bound is None else ACCOUNTS[bound])
+
+
+def ended(office: Office) -> list[str]:
+    """Why tokens have ended so far."""
+    return [event.why for event in office.work.noted(TokenRevoked)]
 
 
 def in_office(main: Callable[[Office], Awaitable[T]], config: Config | None = None) -> T:

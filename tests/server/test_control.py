@@ -1,6 +1,7 @@
 """The control plane over a real Unix socket, asked as the command line asks it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import tempfile
@@ -11,9 +12,11 @@ import pytest
 
 from broker import control_api as api
 from broker.errors import BrokerError, ConfigError, Mistake, Unreachable
-from broker.server import control
+from broker.events import TokenRevoked
+from broker.server import control, gate, sockets
+from broker.server.control import Control
 from tests.callers.loopback import OTHER_UID, made_by
-from tests.server.office import CAROL, OpenOffice, at_counter, exchanged, raw, refused
+from tests.server.office import ACCOUNTS, CAROL, OpenOffice, at_counter, exchanged, raw, refused
 from tests.server.plane import ALICE, BOB, STRANGER
 
 TOKENS = tuple[api.Token, ...]
@@ -132,6 +135,71 @@ class TestTokens:
         error = at_counter(main, tmp_path)
 
         assert (error.code, error.exit_status) == (code, exit_status)
+
+
+class TestRevoking:
+    def test_many_are_ended_a_few_at_a_time(self, tmp_path: Path):
+        """Thousands of lines of the audit must hold up no worker."""
+
+        async def main(office: OpenOffice) -> tuple[api.Revoked, int, int, bool]:
+            for _ in range(3 * control.AT_ONCE):
+                office.issuer.issue(ACCOUNTS[CAROL], api.TokenOrder(caller="pods"), None)
+            kept = office.issuer.issue(ACCOUNTS[CAROL], api.TokenOrder(caller="trainer"), None)
+            office.asking, turns = CAROL, 0
+
+            async def others() -> None:
+                nonlocal turns
+                while len(office.work.tokens) > 1:
+                    turns += len(office.work.tokens) < 3 * control.AT_ONCE
+                    await asyncio.sleep(0)
+
+            order = api.RevokeOrder(caller="pods")
+            ask = office.ask(lambda client: client.post("/tokens/revoke", order, api.Revoked))
+            revoked, _ = await asyncio.gather(ask, others())
+            left = [one.id for one in office.work.tokens.list()]
+            return revoked, turns, len(office.work.noted(TokenRevoked)), left == [kept.id]
+
+        revoked, turns, noted, others_stay = at_counter(main, tmp_path)
+
+        assert (len(revoked.ids), revoked.missing, noted) == (3 * control.AT_ONCE, (), 3 * control.AT_ONCE)
+        assert (turns >= 2, others_stay) == (True, True)
+
+    def test_it_is_answered_once_they_are_gone_for_good(self, tmp_path: Path):
+        """A daemon that is killed now must not know them after its restart."""
+
+        async def main(office: OpenOffice) -> list[int]:
+            left = []
+
+            async def kept() -> None:
+                left.append(len(office.work.tokens))
+
+            plane = Control(office.clerk, office.issuer, office.inquiry, kept)
+            office.issuer.issue(ACCOUNTS[CAROL], api.TokenOrder(caller="pods"), None)
+            end = str(tmp_path / "other.sock")
+            async with contextlib.AsyncExitStack() as stack:
+                listener = sockets.listen_unix(end, 0o666)
+                await gate.serve(plane.socket_app(), [listener], gate.of_socket(4096), stack)
+                body = b'{"everything": true}'
+                await asyncio.get_running_loop().run_in_executor(None, raw, end, "POST", "/tokens/revoke", body)
+            return left
+
+        assert at_counter(main, tmp_path) == [0]
+
+    def test_nobody_ends_what_he_does_not_see(self, tmp_path: Path):
+        """Everything is everything of his."""
+
+        async def main(office: OpenOffice) -> tuple[api.Revoked, int]:
+            token = office.issuer.issue(ACCOUNTS[CAROL], api.TokenOrder(caller="trainer"), None)
+            office.asking = BOB
+            whole, one = api.RevokeOrder(everything=True), api.RevokeOrder(ids=(token.id,))
+            said = await office.ask(lambda client: client.post("/tokens/revoke", whole, api.Revoked))
+            assert said == api.Revoked(ids=())
+            said = await office.ask(lambda client: client.post("/tokens/revoke", one, api.Revoked))
+            return said, len(office.work.tokens)
+
+        revoked, left = at_counter(main, tmp_path)
+
+        assert (revoked.ids, len(revoked.missing), left) == ((), 1, 1)
 
 
 class TestReload:

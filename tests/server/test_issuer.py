@@ -1,16 +1,15 @@
 """Worker tokens: for whom, bound to whom, for how long; and that nothing but the answer ever holds one."""
 
-import msgspec
 import pytest
 
 from broker import control_api as api
 from broker.callers.worker_token import TokenEntry
 from broker.config.shape import CallerEntry, Rule
 from broker.errors import Refused
-from broker.events import TokenIssued, TokenRevoked
+from broker.events import TokenIssued
 from broker.plan import make_book
 from broker.server.issuer import LONGEST_TTL
-from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, an_office_plan
+from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, an_office_plan, ended, engaged, issued
 from tests.server.plane import ALICE, BOB, STRANGER
 
 HOUR = 3600.0
@@ -22,27 +21,11 @@ def office() -> Office:
     return Office()
 
 
-def engaged(office: Office, uid: int, **order: object) -> api.Worker:
-    """A worker of that user."""
-    return office.issuer.engage(ACCOUNTS[uid], api.WorkerOrder(**order))  # type: ignore[arg-type]  # whatever a test names
-
-
-def issued(office: Office, uid: int, caller: str = "trainer", bound: int | None = None, **order: object) -> api.Token:
-    """A token that this user asks for."""
-    asked = api.TokenOrder(caller=caller, uid=bound, **order)  # type: ignore[arg-type]  # whatever a test names
-    return office.issuer.issue(ACCOUNTS[uid], asked, None if bound is None else ACCOUNTS[bound])
-
-
 def entry(office: Office, token: api.Token) -> TokenEntry:
     """What the daemon knows of a token."""
     found = office.work.tokens.entry(token.id)
     assert found is not None
     return found
-
-
-def ended(office: Office) -> list[str]:
-    """Why tokens have ended so far."""
-    return [event.why for event in office.work.noted(TokenRevoked)]
 
 
 class TestEngage:
@@ -231,52 +214,4 @@ class TestList:
         assert [token.id for token in office.issuer.seen_by(ACCOUNTS[ALICE])] == list(worker.token_ids)
         assert office.issuer.seen_by(ACCOUNTS[ERIN]) == ()
         assert office.issuer.seen_by(ACCOUNTS[ALICE])[0].expires_at is None
-        assert (office.issuer.count("also"), office.issuer.count("trainer"), office.issuer.count("pods")) == (2, 2, 0)
-
-
-class TestRevoke:
-    @pytest.mark.parametrize("uid", [ALICE, CAROL, DAVE, DAEMON])
-    def test_who_sees_it_may_end_it(self, office: Office, uid: int):
-        """At once and for good."""
-        token = issued(office, CAROL)
-        assert token.token is not None
-
-        assert office.issuer.revoke(ACCOUNTS[uid], token.id).id == token.id
-        assert office.work.tokens.find(token.token, "header", office.clock.now()) is None
-        assert ended(office) == ["revoked"]
-
-    @pytest.mark.parametrize("uid", [BOB, ERIN, STRANGER])
-    def test_others_are_told_that_there_is_none(self, office: Office, uid: int):
-        """As of an id that was never given."""
-        token = issued(office, CAROL)
-
-        for token_id in (token.id, "0" * 12):
-            with pytest.raises(Refused, match="no token of that id that you may see") as refused:
-                office.issuer.revoke(ACCOUNTS[uid], token_id)
-            assert refused.value.status == 404
-        assert ended(office) == []
-
-
-class TestEnds:
-    def test_what_has_reached_its_time_is_swept_and_noted_once(self, office: Office):
-        """Held ones have none."""
-        issued(office, CAROL, ttl=HOUR)
-        engaged(office, ALICE, hold=True)
-        office.clock.pass_time(2 * HOUR)
-
-        for _ in range(2):
-            office.issuer.expire()
-
-        assert ended(office) == ["expired"]
-        assert len(office.work.tokens) == 2
-
-    def test_a_reload_without_their_caller_ends_tokens(self, office: Office):
-        """Those of callers that are still there live on."""
-        kept = issued(office, DAVE, "guest")
-        engaged(office, ALICE, hold=True)
-        plan = an_office_plan()
-        without = tuple(one for one in plan.callers if one.name != "trainer")
-        office.issuer.adopt(make_book(msgspec.structs.replace(plan, callers=without)))
-
-        assert ended(office) == ["caller-gone", "caller-gone"]
-        assert [token.id for token in office.issuer.seen_by(ACCOUNTS[DAVE])] == [kept.id]
+        assert office.issuer.counts() == {"also": 2, "trainer": 2}
