@@ -156,7 +156,8 @@ class Clerk:
         """
         keepers = self._as(account, name, callers) if callers else self._seen(account, name)
         if not keepers:
-            raise Refused(404, "NotFound", "no lease of that name that you may see: credbroker status lists them")
+            advice = "no lease of that name that you may see: credbroker status lists them"
+            raise Refused(403, "AccessDenied", advice, reason="not-granted")
         if mfa_code is None:
             if any(needs_code(self.rounds, keeper) for keeper in keepers):
                 raise IdentityMissing("an MFA code is needed", code="MfaRequired")

@@ -134,8 +134,9 @@ class TestRefresh:
 
         async def main(office: Office) -> list[str]:
             await office.mint("train", "data")
-            with pytest.raises(Refused, match="no lease of that name that you may see"):
+            with pytest.raises(Refused, match="no lease of that name that you may see") as refused:
                 office.clerk.refresh(ACCOUNTS[uid], name, None)
+            assert (refused.value.status, refused.value.reason, refused.value.exit_status) == (403, "not-granted", 4)
             return office.work.upstream.asked
 
         assert in_office(main) == ["train", "data"]
