@@ -127,6 +127,14 @@ class CallerRow(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
 
 
+class ReloadRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """The last reload was refused, `at` seconds since the epoch; the first mistake, and how many, are for operators."""
+
+    at: float
+    mistake: str | None = None
+    mistakes: int | None = None
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The running daemon."""
 
@@ -142,6 +150,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     callers: tuple[CallerRow, ...]
     minters: tuple[int, ...] = ()
     state: str = ""  # whether leases are kept for the next start, or why not; empty: the daemon does not say
+    reload_refused: ReloadRefused | None = None  # and what was read before is in force
 
 
 class Who(msgspec.Struct, frozen=True, kw_only=True):

@@ -88,7 +88,7 @@ class Daemon:
             self.facts.imds = "on" if self._attestor.on else NO_IMDS
         self._stack = contextlib.AsyncExitStack()
         self._stopped = asyncio.Event()
-        self._reloading = Reloading(start.config_path, self._note, self._supervisor)
+        self._reloading = Reloading(start.config_path, self._note, self._supervisor, self.facts.reloaded)
         self._servers: list[asyncio.Server] = []
 
     async def __aenter__(self) -> Self:

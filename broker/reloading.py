@@ -19,12 +19,22 @@ from broker.threads import Threads
 
 
 class Reloading:
-    """Reads the file in a thread, because it may name users, whom a name service has to know."""
+    """Reads the file in a thread, because it may name users, whom a name service has to know.
 
-    def __init__(self, path: Path | None, note: Callable[[Event], None], supervisor: Supervisor) -> None:
+    `told` hears whether it was refused, and why.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        note: Callable[[Event], None],
+        supervisor: Supervisor,
+        told: Callable[[ConfigError | None], None],
+    ) -> None:
         self._path = path
         self._note = note
         self._supervisor = supervisor
+        self._told = told
         self._reader = Threads(1, "reading")
         self._soon = asyncio.Event()
         self.alone = asyncio.Lock()  # one at a time, until it is adopted
@@ -33,12 +43,15 @@ class Reloading:
         """What the file says now. Raises ConfigError, which has then been told."""
         self._supervisor.reloading()
         try:
-            return await self._reader.do(functools.partial(vetting.again, self._path, present().daemon))
+            read = await self._reader.do(functools.partial(vetting.again, self._path, present().daemon))
         except ConfigError as error:
+            self._told(error)
             self._note(Reloaded(present().generation, error.advice, by_uid))
             raise
         finally:
             self._supervisor.reloaded()
+        self._told(None)
+        return read
 
     def soon(self) -> None:
         """For a signal, which cannot wait."""

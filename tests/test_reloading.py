@@ -1,6 +1,7 @@
 """Reading the configuration again while others are served."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from broker.errors import ConfigError
 from broker.events import Event, Reloaded
 from broker.plan import Book
 from broker.reloading import Reloading
+from broker.server.clerk import Facts
 from broker.supervisor import Supervisor
 from tests.daemons import PLAN, a_start, on_uvloop, written
 from tests.server.plane import turns
@@ -27,7 +29,8 @@ class Rereading:
     def __init__(self, folder: Path, path: Path | None = None) -> None:
         self.present = a_start(folder).config
         self.told: list[Event] = []
-        self.reloading = Reloading(path, self.told.append, Supervisor())
+        self.facts = Facts()
+        self.reloading = Reloading(path, self.told.append, Supervisor(), self.facts.reloaded)
 
     async def again(self) -> Config:
         """What it is then."""
@@ -75,6 +78,23 @@ class TestRead:
         (event,) = reading(tmp_path, main)
         assert isinstance(event, Reloaded)
         assert (event.by_uid, mistake in (event.error or "")) == (7, True)
+
+    def test_status_says_so_until_a_good_one(self, tmp_path: Path):
+        """By whichever way it was asked for."""
+
+        async def main(rereading: Rereading) -> list[str | None]:
+            said = []
+            for plan in ({**PLAN, "callers.x": "uid = -1"}, PLAN):
+                written(tmp_path, plan)
+                with contextlib.suppress(ConfigError):
+                    await rereading.again()
+                refused = rereading.facts.reload_refused
+                said.append(refused.mistake if refused else None)
+            return said
+
+        first, after = reading(tmp_path, main)
+        assert first is not None
+        assert ("[callers.x] uid" in first, after) == (True, None)
 
     def test_zero_configuration_has_no_file(self, tmp_path: Path):
         """And says so."""

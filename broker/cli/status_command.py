@@ -47,6 +47,7 @@ def page(status: api.Status) -> str:
         f"workers at {', '.join(status.listen)}, attestation {status.attestation}",
         f"configuration {', '.join(status.files) or 'none: zero configuration'} ({status.generation[:12]})",
         *([f"state {status.state}"] if status.state else []),
+        *([_refusal(status.reload_refused)] if status.reload_refused else []),
     ]
     callers = table(
         ("CALLER", "GRANTS", "TOKENS"),
@@ -57,6 +58,15 @@ def page(status: api.Status) -> str:
     if not status.callers:
         return "\n\n".join(("\n".join(about), "you are none of its callers, and see none: `credbroker whoami`"))
     return "\n\n".join(part for part in ("\n".join(about), _leases(status), callers, "\n".join(advice + notes)) if part)
+
+
+def _refusal(refused: api.ReloadRefused) -> str:
+    """That the file on the disk is not what is in force, and why."""
+    told = f"LAST RELOAD REFUSED {_ago(refused.at)}, what was read before is in force"
+    if refused.mistake is None:
+        return f"{told}; operators are told why"
+    others = (refused.mistakes or 1) - 1
+    return f"{told}: {refused.mistake}" + (f" (and {others} more: `credbroker reload` lists them)" if others else "")
 
 
 def _leases(status: api.Status) -> str:

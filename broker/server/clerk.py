@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 
-from broker import __version__, status
+from broker import __version__, clock, status
 from broker import control_api as api
 from broker.callers import match
 from broker.callers.accounts import Account
 from broker.codes import needs_code, start_with_code
 from broker.desk import Desk
 from broker.dialects import environment
-from broker.errors import IdentityMissing, Refused, in_public
+from broker.errors import ConfigError, IdentityMissing, Refused, in_public
 from broker.events import RefreshAsked
 from broker.keeper import Keeper
 from broker.metrics import Metrics
@@ -29,7 +29,7 @@ from broker.wire import Request
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    """What the daemon knows of itself and says in `status`; filled in as it starts."""
+    """What the daemon knows of itself and says in `status`; filled in as it starts, and by each reload."""
 
     host: str = ""
     port: int = 0
@@ -39,6 +39,14 @@ class Facts(msgspec.Struct, kw_only=True):
     imds: str = "off"  # "on", "off", or why it is off although it is configured
     minters: Callable[[], tuple[int, ...]] = tuple
     state: Callable[[], str] = str
+    reload_refused: api.ReloadRefused | None = None
+
+    def reloaded(self, refused: ConfigError | None) -> None:
+        """The configuration was read again; that it was refused is said until one is not."""
+        self.reload_refused = None
+        if refused is not None:
+            first, count = str(refused.mistakes[0]), len(refused.mistakes)
+            self.reload_refused = api.ReloadRefused(at=clock.wall(), mistake=first, mistakes=count)
 
 
 class Clerk:
@@ -73,7 +81,9 @@ class Clerk:
     def status(self, account: Account, issuer: Issuer) -> api.Status:
         """The daemon's leases and callers, as far as the account may see them."""
         seen, book, facts = self.rights.seen_by(account), self.desk.book, self._facts
-        tokens = issuer.counts()
+        tokens, operator, refused = issuer.counts(), self.rights.is_operator(account), facts.reload_refused
+        if refused and not operator:  # a mistake may quote what he may not read
+            refused = api.ReloadRefused(at=refused.at)
         return api.Status(
             version=__version__,
             pid=os.getpid(),
@@ -88,7 +98,8 @@ class Clerk:
                 api.CallerRow(name=name, grants=entry.grants, tokens=tokens[name]) for name, entry in seen.items()
             ),
             minters=facts.minters(),
-            state=facts.state() if self.rights.is_operator(account) else facts.state().partition(":")[0],
+            state=facts.state() if operator else facts.state().partition(":")[0],
+            reload_refused=refused,
         )
 
     def who(self, account: Account) -> api.Who:

@@ -1,13 +1,17 @@
 """`credbroker status`: what the daemon holds, on one screen."""
 
 import json
+import signal
+import time
+from typing import Any
 
 import msgspec
 import pytest
 
 from broker import control_api as api
 from broker.cli.status_command import page
-from tests.cli.newcomer import ACCOUNT, Newcomer, until
+from tests.cli.newcomer import ACCOUNT, ONE_ROLE, TRAIN, Newcomer, until
+from tests.fakes.sts import FakeSts
 
 LEASE = api.LeaseRow(
     credential="train",
@@ -72,6 +76,26 @@ class TestPage:
         assert page(kept).splitlines()[3] == "state off: others may enter it"
         assert "state" not in page(STATUS).partition("\n\n")[0]
 
+    @pytest.mark.parametrize(
+        ("refused", "words"),
+        [
+            ({"mistake": "a.toml:3: is wrong", "mistakes": 1}, "what was read before is in force: a.toml:3: is wrong"),
+            (
+                {"mistake": "a.toml:3: is wrong", "mistakes": 3},
+                "is in force: a.toml:3: is wrong (and 2 more: `credbroker reload` lists them)",
+            ),
+            ({}, "what was read before is in force; operators are told why"),
+        ],
+    )
+    def test_a_reload_that_was_refused_is_said(self, refused: dict[str, Any], words: str):
+        """Else whoever looks believes that his file is in force."""
+        at = time.time() - 200
+        said = page(msgspec.structs.replace(STATUS, reload_refused=api.ReloadRefused(at=at, **refused)))
+
+        assert said.splitlines()[3].startswith("LAST RELOAD REFUSED 3m ago, ")
+        assert said.splitlines()[3].endswith(words)
+        assert "RELOAD" not in page(STATUS)
+
     def test_what_went_wrong_stands_below_in_words(self):
         """With what to do."""
         failing = with_lease(state="stale", error="SsoSessionExpired", advice="run `aws sso login`")
@@ -118,6 +142,22 @@ class TestCommand:
             process.kill()
 
         assert first["pid"] == second["pid"]
+
+    def test_a_file_that_was_not_taken_is_said_until_it_is(self, user: Newcomer, sts: FakeSts):
+        """Also where a signal had it read: its answer stands in a log that nobody looks at."""
+        plan = ONE_ROLE.format(role=TRAIN, sts=sts.url)
+        user.configure(plan)
+        with user.serving() as daemon:
+            user.configure(plan.replace("grants", "grant"))
+            daemon.send_signal(signal.SIGHUP)
+            until(lambda: "LAST RELOAD REFUSED" in user.run("status").out)
+            said = msgspec.json.decode(user.run("status", "--json").out, type=api.Status).reload_refused
+            user.configure(plan)
+            reloaded = user.run("reload")
+
+            assert said is not None
+            assert ("grant" in (said.mistake or ""), abs(said.at - time.time()) < 60) == (True, True)
+            assert (reloaded.status, "RELOAD" in user.run("status").out) == (0, False), reloaded.err
 
     @pytest.mark.parametrize("command", ["status", "env", "token list", "reload"])
     def test_without_a_daemon_it_is_3(self, nobody: Newcomer, command: str):

@@ -5,10 +5,10 @@ import os
 import msgspec
 import pytest
 
-from broker import __version__
+from broker import __version__, clock
 from broker import control_api as api
 from broker.config.shape import CallerEntry
-from broker.errors import IdentityMissing, Unreachable
+from broker.errors import ConfigError, IdentityMissing, Mistake, Unreachable
 from broker.model import Facts, Want
 from tests.made import TRAIN
 from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, an_office_plan, in_office
@@ -113,6 +113,23 @@ class TestStatus:
         )
         assert b"secret train" not in said
         assert b"session train" not in said
+
+    def test_a_refused_reload_is_told_to_all_and_its_mistake_to_operators(self):
+        """A mistake may quote the file, which others need not be able to read; a good one ends it."""
+
+        async def main(office: Office) -> list[api.ReloadRefused | None]:
+            office.facts.reloaded(ConfigError(Mistake("a.toml:1", "is wrong"), Mistake("a.toml:2", "is wrong too")))
+            said = [status(office, uid).reload_refused for uid in (DAVE, ALICE)]
+            office.facts.reloaded(None)
+            return [*said, status(office).reload_refused]
+
+        whole, part, after = in_office(main)
+
+        assert whole is not None
+        assert abs(whole.at - clock.wall()) < 60
+        assert (whole.mistake, whole.mistakes) == ("a.toml:1: is wrong", 2)
+        assert part == api.ReloadRefused(at=whole.at)
+        assert after is None
 
     def test_tokens_are_counted_by_caller(self):
         """How many live, not which."""
