@@ -55,6 +55,17 @@ class UpstreamAsked(msgspec.Struct, frozen=True):
     code: str
 
 
+class ClockMoved(msgspec.Struct, frozen=True):
+    """The clocks have moved apart since the last look, in seconds: told once for each time.
+
+    `asleep` is how long the machine slept; `ahead` by how much the wall clock was set forward, or made up for a pause
+    that the boot clock did not count; negative where it was set back.
+    """
+
+    asleep: float
+    ahead: float
+
+
 class MinterLost(msgspec.Struct, frozen=True):
     """A minter process ended unasked; `why` is "deadline", "died" (amid a question) or "at rest" (after one)."""
 
@@ -247,6 +258,7 @@ Event = (
     | LeaseEvicted
     | StaleServed
     | UpstreamAsked
+    | ClockMoved
     | MinterLost
     | LeaseHanded
     | RequestDenied

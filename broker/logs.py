@@ -6,6 +6,7 @@ import sys
 import structlog
 
 from broker.events import (
+    ClockMoved,
     Event,
     KeysLeft,
     KeysRetired,
@@ -103,18 +104,13 @@ def _of_the_house(event: Event) -> None:
     match event:
         case Limited():
             log.warning("held back", limit=event.limit, count=event.count, uid=event.uid, caller=event.caller)
-        case KeysRetired():
-            log.info("a job is over, and so are its keys", credential=event.credential, job=event.job, keys=event.keys)
-        case KeysLeft():
-            say = log.error if event.again_in is None else log.warning
-            say(
-                "keys of a job that is over are left",
-                credential=event.credential,
-                job=event.job,
-                keys=event.keys,
-                code=event.code,
-                advice=event.advice,
-                retry_in=None if event.again_in is None else round(event.again_in, 1),
+        case KeysRetired() | KeysLeft():
+            _of_a_job(event)
+        case ClockMoved():
+            log.warning(
+                "the clocks moved: leases that may have ended are minted anew",
+                asleep=round(event.asleep, 1),
+                wall_clock_ahead=round(event.ahead, 1),
             )
         case TokensDropped():
             log.warning("worker tokens were not taken over from before the restart", why=event.why)
@@ -131,3 +127,15 @@ def _of_the_house(event: Event) -> None:
             log.warning("a file is written again", file=event.file, missed=event.missed)
         case _:
             pass
+
+
+def _of_a_job(event: KeysRetired | KeysLeft) -> None:
+    log = structlog.get_logger()
+    of = {"credential": event.credential, "job": event.job, "keys": event.keys}
+    if isinstance(event, KeysRetired):
+        log.info("a job is over, and so are its keys", **of)
+        return
+    say = log.error if event.again_in is None else log.warning
+    again = None if event.again_in is None else round(event.again_in, 1)
+    why = {"code": event.code, "advice": event.advice, "retry_in": again}
+    say("keys of a job that is over are left", **of, **why)

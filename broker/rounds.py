@@ -14,7 +14,7 @@ from typing import Protocol
 
 from broker.drift import Watch
 from broker.errors import BrokerError, Unreachable, again_in, perhaps_mistyped
-from broker.events import Event
+from broker.events import ClockMoved, Event
 from broker.keeper import NEVER, Keeper
 from broker.model import Given, Lease, Minted
 from broker.plan import Rendered
@@ -137,8 +137,7 @@ class Rounds:
     def start(self, keeper: Keeper, mfa_code: Secret | None = None) -> Flight:
         """The flight under way, or a new one at once, due or not."""
         key = keeper.rendered.key
-        flight = self._flights.get(key)
-        if flight is None:
+        if (flight := self._flights.get(key)) is None:
             flight = self._flights[key] = Flight(keeper, mfa_code)
             keeper.begin()
             self._board(flight)
@@ -199,6 +198,7 @@ class Rounds:
     def _look(self, watch: Watch) -> None:
         now, wall, timers = self._clocks()
         if drift := watch.look(now, wall, timers):
+            self._note(ClockMoved(drift.asleep, drift.ahead))
             for keeper in self._keepers.values():
                 due = keeper.due
                 keeper.resumed(now, wall, max(drift.ahead, 0.0))

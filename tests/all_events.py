@@ -2,6 +2,7 @@
 
 from broker.events import (
     AskRefused,
+    ClockMoved,
     Event,
     KeysLeft,
     KeysRetired,
@@ -64,6 +65,7 @@ EVENTS: tuple[Event, ...] = (
     OlderLease("train", 0.1),
     StaleServed("train"),
     UpstreamAsked("aws-assume-role", "ok"),
+    ClockMoved(7200.04, -0.02),
     MinterLost("deadline"),
     RETIRED,
     LEFT,

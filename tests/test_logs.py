@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from broker import logs
-from broker.events import Event, ReviewsWork
+from broker.events import ClockMoved, Event, ReviewsWork
 from tests.all_events import AWAY, BROKEN, EVENTS, EVICTED, FAILED, GIVEN_UP, LEFT, MINTED, REFUSED, RELOADED, RETIRED
 
 QUIET = {"AskRefused", "LeaseHanded", "RequestDenied", "TokenIssued", "TokenRevoked", "StaleServed", "UpstreamAsked"}
@@ -53,6 +53,7 @@ class TestListen:
             (GIVEN_UP, "error"),
             (BROKEN, "error"),
             (AWAY, "warning"),
+            (ClockMoved(0.0, 3600.0), "warning"),
             (ReviewsWork(), "info"),
         ],
         ids=lambda one: one if isinstance(one, str) else type(one).__name__,
@@ -69,6 +70,12 @@ class TestListen:
 
         assert (line["credential"], line["code"], line["advice"]) == ("train", "Timeout", "no answer")
         assert (line["retry_in"], line["still_serving"]) == (1.5, True)
+
+    def test_a_clock_that_moved_is_told_in_seconds(self):
+        """Whoever wonders why everything was minted anew finds out."""
+        (line,) = lines(ClockMoved(7200.04, -0.02))
+
+        assert (line["asleep"], line["wall_clock_ahead"]) == (7200.0, -0.0)
 
     def test_every_event_passes(self):
         """One that breaks the log would be lost."""

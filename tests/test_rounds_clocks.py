@@ -1,7 +1,11 @@
 """A pause, a step, a suspend: noticed by the rounds within seconds, and nothing is late or hurried because of it."""
 
 import asyncio
+from collections.abc import Callable
 
+import pytest
+
+from broker.events import ClockMoved, Event
 from broker.rounds import LONGEST_SLEEP
 from tests.leaping import START, FakeClock, leap
 from tests.made import a_book, a_caller, a_rendered, a_role, a_session
@@ -78,3 +82,55 @@ class TestClocks:
                 return play.upstream.labels
 
         assert leap(main) == ["base", "train", "base", "train"]
+
+
+class TestTold:
+    @pytest.mark.parametrize(
+        ("move", "asleep", "ahead"),
+        [
+            (lambda clock: clock.step(3600), 0, 3600),
+            (lambda clock: clock.step(-3600), 0, -3600),
+            (lambda clock: clock.suspend(7200), 7200, 0),
+        ],
+        ids=["set forward", "set back", "a night's sleep"],
+    )
+    def test_a_move_of_the_clocks_is_told_once(self, move: Callable[[FakeClock], None], asleep: float, ahead: float):
+        """It is not told again while the clocks stay where they were put."""
+
+        async def main(clock: FakeClock) -> list[Event]:
+            async with Running(clock) as play:
+                play.keep(a_rendered())
+                await asyncio.sleep(100)
+                move(clock)
+                await asyncio.sleep(600)
+                return play.noted(ClockMoved)
+
+        (told,) = leap(main)
+
+        assert isinstance(told, ClockMoved)
+        assert (round(told.asleep), round(told.ahead)) == (asleep, ahead)
+
+    def test_each_move_is_told(self):
+        """Somebody sets it, and sets it back."""
+
+        async def main(clock: FakeClock) -> int:
+            async with Running(clock) as play:
+                for seconds in (0, 3600, -3600):
+                    clock.step(seconds)
+                    await asyncio.sleep(60)
+                return len(play.noted(ClockMoved))
+
+        assert leap(main) == 2
+
+    def test_time_that_goes_by_is_not(self):
+        """Nor a loop that is held up."""
+
+        async def main(clock: FakeClock) -> list[Event]:
+            async with Running(clock) as play:
+                play.keep(a_rendered())
+                for _ in range(20):
+                    clock.pass_time(30)
+                    await asyncio.sleep(60)
+                return play.noted(ClockMoved)
+
+        assert leap(main) == []

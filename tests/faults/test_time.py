@@ -73,7 +73,7 @@ class TestFault8:
 class TestFault9:
     @pytest.mark.parametrize("step", [-HOUR, DAY], ids=["back an hour", "forward a day"])
     def test_09_a_step_of_the_wall_clock_costs_nobody_a_lease(self, step: float):
-        """No mass expiry, no late refresh, no busy loop: at most a new lease at once, as a pause would have needed."""
+        """No mass expiry, no late refresh, no busy loop, one line in the log: at most a new lease at once."""
         with place() as (broker, upstream):
             clocks = Clocks(broker)
             broker.start()
@@ -83,9 +83,12 @@ class TestFault9:
             assert_quiet(broker)
             after = row(broker)
             assert lease(broker)
+            told = [line for line in broker.user.log().splitlines() if "the clocks moved" in line]
             clocks.leap(HOUR * 0.56)
             until(lambda: row(broker).serial > after.serial)
 
+            assert len(told) == 1
+            assert abs(json.loads(told[0])["wall_clock_ahead"] - step) < 1
             assert after.serial <= 2
             assert after.left is not None
             assert after.left > HOUR - 60
