@@ -74,7 +74,7 @@ class Daemon:
         self.config, self._snapshot = start.config, start.snapshot
         self.metrics = Metrics()
         self._denials = Denials(clock.wall)
-        self._ledger = Ledger(self.metrics.listen, logs.listen, self._denials.listen)
+        self._ledger = Ledger(self.metrics.listen, *logs.listeners(self.config.daemon.log_level), self._denials.listen)
         self._note = self._ledger.note
         self._supervisor = Supervisor()
         self._audit: Audit | None = None
@@ -271,9 +271,9 @@ class Daemon:
             self._servers.append(server)
             stack.callback(server.close)
         control = Control(self._clerk, self._issuer, self._inquiry, self._kept.flush)
-        people = gate.of_socket(process.raise_descriptor_limit())
+        people = gate.of_socket(process.raise_descriptor_limit(), self._note)
         await gate.serve(control.socket_app(), doors.control, people, stack)
-        await gate.serve(control.admin_app(), doors.admin, gate.of_admin(self._attestor.uid_of), stack)
+        await gate.serve(control.admin_app(), doors.admin, gate.of_admin(self._attestor.uid_of, self._note), stack)
 
     async def _tick(self) -> None:
         """Once a second: deadlines, expired tokens, how late we are, and a sign of life to systemd."""

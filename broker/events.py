@@ -2,6 +2,7 @@
 
 import msgspec
 
+from broker.details import MintBegun, SocketAnswered, TurnedAway
 from broker.model import Facts, Pod
 
 
@@ -257,11 +258,14 @@ Event = (
     | MintFailed
     | LeaseEvicted
     | StaleServed
+    | MintBegun
     | UpstreamAsked
     | ClockMoved
     | MinterLost
     | LeaseHanded
     | RequestDenied
+    | SocketAnswered
+    | TurnedAway
     | Limited
     | TokenIssued
     | TokenRevoked

@@ -2,9 +2,11 @@
 
 import logging
 import sys
+from collections.abc import Callable
 
 import structlog
 
+from broker.details import MintBegun, SocketAnswered, TurnedAway
 from broker.events import (
     ClockMoved,
     Event,
@@ -18,11 +20,13 @@ from broker.events import (
     MintFailed,
     OlderLease,
     Reloaded,
+    RequestDenied,
     ReviewsFail,
     ReviewsWork,
     SealedDropped,
     StateOff,
     TokensDropped,
+    UpstreamAsked,
     WriteFailed,
     WriteHealed,
 )
@@ -97,6 +101,37 @@ def listen(event: Event) -> None:
             log.error("reload refused, nothing changed", mistakes=event.error)
         case _:
             _of_the_house(event)
+
+
+def listeners(level: str) -> tuple[Callable[[Event], None], ...]:
+    """What listens for a log of this level: the details cost nothing where nobody reads them."""
+    return (listen, in_detail) if level == "debug" else (listen,)
+
+
+def in_detail(event: Event) -> None:
+    """The line of a log at debug level, for what goes on all the time; of workers' requests the audit tells."""
+    log = structlog.get_logger()
+    match event:
+        case MintBegun():
+            log.debug("mint begun", credential=event.credential, caller=event.caller, with_code=event.with_code)
+        case UpstreamAsked():
+            log.debug("upstream asked", source=event.source, code=event.code)
+        case SocketAnswered():
+            log.debug(
+                "control socket answered",
+                method=event.method,
+                path=event.path,
+                credential=event.credential,
+                status=event.status,
+                uid=event.uid,
+                took=round(event.took, 3),
+            )
+        case RequestDenied(dialect="socket"):
+            log.debug("denied on the control socket", reason=event.reason, uid=event.uid, request_id=event.request_id)
+        case TurnedAway():
+            log.debug("no room for a connection", where=event.where, uid=event.uid, count=event.count)
+        case _:
+            pass
 
 
 def _of_the_house(event: Event) -> None:

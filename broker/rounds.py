@@ -12,9 +12,13 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
+from broker.details import MintBegun
 from broker.drift import Watch
 from broker.errors import BrokerError, Unreachable, again_in, perhaps_mistyped
-from broker.events import ClockMoved, Event
+from broker.events import (
+    ClockMoved,
+    Event,
+)
 from broker.keeper import NEVER, Keeper
 from broker.model import Given, Lease, Minted
 from broker.plan import Rendered
@@ -83,8 +87,7 @@ class Rounds:
 
     def keeper(self, rendered: Rendered) -> Keeper:
         """The keeper of this rendering, made cold on first use (it mints when first asked or when `warm`ed)."""
-        keeper = self._keepers.get(rendered.key)
-        if keeper is None:
+        if (keeper := self._keepers.get(rendered.key)) is None:
             # Let go by one reload and back by the next, its mint may still be in flight: it lands where it began.
             aloft = self._flights.get(rendered.key)
             keeper = aloft.keeper if aloft else Keeper(rendered, self._clock.now(), self._jitter)
@@ -259,6 +262,7 @@ class Rounds:
         rendered, began, wall = flight.keeper.rendered, self._clock.now(), self._clock.wall()
         base = self.held(self.keeper(rendered.base)) if rendered.base else None
         code = flight.mfa_code
+        self._note(MintBegun(rendered.label, rendered.facts.caller, with_code=code is not None))
         given = Given(base=base.value if base else None, audience=rendered.audience, mfa_code=code)
         minted: Minted | None = None
         error: BrokerError | None = None

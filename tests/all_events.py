@@ -1,5 +1,6 @@
 """One of every event, with a secret-looking word wherever a caller could have put one."""
 
+from broker.details import MintBegun, SocketAnswered, TurnedAway
 from broker.events import (
     AskRefused,
     ClockMoved,
@@ -64,6 +65,9 @@ EVENTS: tuple[Event, ...] = (
     RefreshAsked("train", ("trainer",), 1, 1000),
     OlderLease("train", 0.1),
     StaleServed("train"),
+    MintBegun("train", "trainer", with_code=False),
+    SocketAnswered("POST", "/refresh/{name}", 200, 1000, 0.2, "train"),
+    TurnedAway("socket", 1000, 12),
     UpstreamAsked("aws-assume-role", "ok"),
     ClockMoved(7200.04, -0.02),
     MinterLost("deadline"),

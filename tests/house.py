@@ -4,7 +4,8 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parent.parent
 
-PURE = {"errors", "secret", "model", "events", "wire", "clock", "schedule", "drift", "runway", "safefile", "variables"}
+PURE = {"errors", "secret", "model", "details", "events", "wire", "clock", "schedule", "drift", "runway", "safefile"}
+PURE |= {"variables"}
 SHAPE = PURE | {"config.shape"}
 DECISIONS = SHAPE | {"plan", "policy", "keeper"}
 
@@ -22,7 +23,8 @@ ARROWS: dict[str, set[str]] = {
     "threads": set(),
     "wire": {"errors"},
     "model": {"secret"},
-    "events": {"model"},
+    "details": set(),
+    "events": {"details", "model"},
     "jwt": set(),
     "safefile": {"errors"},
     "config.shape": {"model"},
@@ -49,7 +51,7 @@ ARROWS: dict[str, set[str]] = {
     "metrics": {"events", "keeper", "model"},
     "audit": {"clock", "events", "model", "safefile"},
     "audit_file": {"errors"},
-    "logs": {"errors", "events", "model"},
+    "logs": {"details", "errors", "events", "model"},
     "ledger": {"audit", "events", "logs", "metrics"},
     # Processes.
     "process": {"errors"},

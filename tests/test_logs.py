@@ -6,15 +6,30 @@ import subprocess
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
 from broker import logs
 from broker.events import ClockMoved, Event, ReviewsWork
-from tests.all_events import AWAY, BROKEN, EVENTS, EVICTED, FAILED, GIVEN_UP, LEFT, MINTED, REFUSED, RELOADED, RETIRED
+from tests.all_events import (
+    AWAY,
+    BROKEN,
+    DENIED,
+    EVENTS,
+    EVICTED,
+    FAILED,
+    GIVEN_UP,
+    LEFT,
+    MINTED,
+    REFUSED,
+    RELOADED,
+    RETIRED,
+)
 
 QUIET = {"AskRefused", "LeaseHanded", "RequestDenied", "TokenIssued", "TokenRevoked", "StaleServed", "UpstreamAsked"}
-QUIET |= {"RefreshAsked"}
+QUIET |= {"MintBegun", "RefreshAsked", "SocketAnswered", "TurnedAway"}
+DETAILS = {"MintBegun", "SocketAnswered", "TurnedAway", "UpstreamAsked"}
 
 
 def lines(*events: Event) -> list[dict[str, Any]]:
@@ -80,6 +95,30 @@ class TestListen:
     def test_every_event_passes(self):
         """One that breaks the log would be lost."""
         assert len(lines(*EVENTS)) == len([one for one in EVENTS if type(one).__name__ not in QUIET])
+
+
+class TestInDetail:
+    def test_only_a_log_at_debug_listens_for_details(self):
+        """Else each of them would be looked at for nothing."""
+        assert [logs.listeners(level) for level in ("info", "warning", "error")] == [(logs.listen,)] * 3
+        assert logs.listeners("debug") == (logs.listen, logs.in_detail)
+
+    def test_each_detail_is_a_line_at_debug(self):
+        """What is told of already, and what workers ask all day, is none."""
+        with structlog.testing.capture_logs() as found:
+            for event in EVENTS:
+                logs.in_detail(event)
+
+        assert {line["log_level"] for line in found} == {"debug"}
+        assert len(found) == len([one for one in EVENTS if type(one).__name__ in DETAILS])
+
+    @pytest.mark.parametrize(("dialect", "count"), [("socket", 1), ("aws", 0), (None, 0)])
+    def test_denials_of_the_control_socket_alone_are_told(self, dialect: str | None, count: int):
+        """With the reason and the id; guesses at the worker plane would flood it."""
+        with structlog.testing.capture_logs() as found:
+            logs.in_detail(msgspec.structs.replace(DENIED, dialect=dialect))
+
+        assert [(line["reason"], line["request_id"]) for line in found] == [("not-granted", "request-1")] * count
 
 
 class TestConfigure:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from broker import control_api as api
 from broker.callers.accounts import Account
+from broker.details import SocketAnswered
 from broker.errors import BrokerError, ConfigError, NotReady, Refused, in_public
 from broker.model import Want
 from broker.secret import Secret
@@ -42,7 +43,7 @@ class Control:
 
     def socket_app(self) -> web.Application:
         """The application on the Unix socket."""
-        app = web.Application(middlewares=[_problems, self._audited], client_max_size=64 * 1024)
+        app = web.Application(middlewares=[self._told_of, _problems, self._audited], client_max_size=64 * 1024)
         app.add_routes(
             [
                 web.get("/status", self._status),
@@ -75,6 +76,18 @@ class Control:
             ]
         )
         return app
+
+    @web.middleware
+    async def _told_of(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        began, uid, status = asyncio.get_running_loop().time(), _peer(request), None
+        try:
+            response = await handler(request)
+            status = response.status
+        finally:
+            took, route = asyncio.get_running_loop().time() - began, request.match_info.route.resource
+            path, name = route.canonical if route else "unknown", request.match_info.get("name")
+            self._inquiry.answered(SocketAnswered(request.method, path, status, uid, took, name))
+        return response
 
     @web.middleware
     async def _audited(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

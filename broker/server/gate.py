@@ -14,6 +14,8 @@ from typing import Any, cast
 from aiohttp import web
 
 from broker.callers.peer import Endpoint
+from broker.details import TurnedAway
+from broker.rounds import Note
 from broker.server.bounds import Room, admin_room, control_room
 from broker.server.sockets import peer_uid
 
@@ -23,15 +25,20 @@ LINGER = 1.0  # for the rest of a body that nobody wants
 KEPT = 10  # one in so many connections is for the uids for whom there is always room
 BACKLOG = 128
 
+TOLD_AFTER = 1.0  # with all that have come by then: a crowd must not become one in the log
+
 UidOf = Callable[[asyncio.Transport], int | None]
 
 
 class Gate:
-    """Lets connections through to one aiohttp application. `uid_of` says whose a connection is."""
+    """Lets connections through to one aiohttp application, `where`. `uid_of` says whose a connection is."""
 
-    def __init__(self, room: Room, uid_of: UidOf) -> None:
+    def __init__(self, room: Room, uid_of: UidOf, note: Note, where: str) -> None:
         self._room = room
         self._uid_of = uid_of
+        self._note = note
+        self._where = where
+        self._turned_away = 0
         self._inside: dict[asyncio.BaseTransport, _Guarded] = {}
         self._per_uid: Counter[int | None] = Counter()
 
@@ -57,11 +64,21 @@ class Gate:
         uid, room = self._uid_of(transport), self._room
         kept = room.in_all // KEPT if room.always and uid not in room.always else 0
         if len(self._inside) >= room.in_all - kept or self._per_uid[uid] >= room.per_uid:
+            self._turn_away(uid)
             return False
         guarded.uid = uid
         self._inside[transport] = guarded
         self._per_uid[uid] += 1
         return True
+
+    def _turn_away(self, uid: int | None) -> None:
+        if not self._turned_away:
+            asyncio.get_running_loop().call_later(TOLD_AFTER, self._tell, uid)
+        self._turned_away += 1
+
+    def _tell(self, uid: int | None) -> None:
+        self._note(TurnedAway(self._where, uid, self._turned_away))
+        self._turned_away = 0
 
     def leave(self, transport: asyncio.BaseTransport) -> None:
         """A connection has ended."""
@@ -129,20 +146,20 @@ class _Guarded(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(seconds, self._transport.abort)
 
 
-def of_socket(descriptors: int) -> Gate:
+def of_socket(descriptors: int, note: Note) -> Gate:
     """The control socket's: known is who connected. For root and the daemon's own user there is always some room."""
     room = control_room(descriptors, always=frozenset({0, os.geteuid()}))
-    return Gate(room, lambda transport: peer_uid(transport.get_extra_info("socket")))
+    return Gate(room, lambda transport: peer_uid(transport.get_extra_info("socket")), note, "socket")
 
 
-def of_admin(uid_of: Callable[[Endpoint, Endpoint], int | None]) -> Gate:
+def of_admin(uid_of: Callable[[Endpoint, Endpoint], int | None], note: Note) -> Gate:
     """The admin address's, by the kernel's word on loopback connections; whoever it does not name is None."""
 
     def attested(transport: asyncio.Transport) -> int | None:
         here, there = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         return uid_of(here, there) if here and there else None  # it was gone before we came to accept it
 
-    return Gate(admin_room(), attested)
+    return Gate(admin_room(), attested, note, "admin")
 
 
 async def serve(app: web.Application, listeners: list[Any], gate: Gate, stack: contextlib.AsyncExitStack) -> None:

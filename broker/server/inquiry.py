@@ -11,8 +11,11 @@ from broker.callers import match
 from broker.callers.accounts import Account
 from broker.callers.worker_token import WorkerTokens
 from broker.config.shape import CallerEntry
+from broker.details import SocketAnswered
 from broker.errors import BrokerError, Refused
-from broker.events import RequestDenied
+from broker.events import (
+    RequestDenied,
+)
 from broker.model import Caller, Lease
 from broker.plan import Rendered
 from broker.rounds import Note
@@ -113,6 +116,12 @@ class Inquiry:
         caller = known if isinstance(known, Caller) else None
         credential = name if name in self._desk.book.credentials else None
         self._note(denied(error, secrets.token_hex(8), Sender(uid=uid, dialect=DIALECT), caller, credential))
+
+    def answered(self, event: SocketAnswered) -> None:
+        """A log at debug level hears of every answer; a name that is none of ours is left out."""
+        if event.credential not in self._desk.book.credentials:
+            event = msgspec.structs.replace(event, credential=None)
+        self._note(event)
 
     def _held(self, rendered: Rendered) -> Lease | None:
         now = self._clock.now()

@@ -140,9 +140,12 @@ class OpenOffice(Office):
         self.admin = f"127.0.0.1:{admin.getsockname()[1]}"
         self._stack = contextlib.AsyncExitStack()
         await gate.serve(
-            plane.socket_app(), [sockets.listen_unix(self.path, 0o666)], gate.of_socket(DESCRIPTORS), self._stack
+            plane.socket_app(),
+            [sockets.listen_unix(self.path, 0o666)],
+            gate.of_socket(DESCRIPTORS, self.noted),
+            self._stack,
         )
-        await gate.serve(plane.admin_app(), [admin], gate.of_admin(lambda _local, _peer: None), self._stack)
+        await gate.serve(plane.admin_app(), [admin], gate.of_admin(lambda _local, _peer: None, self.noted), self._stack)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, at: TracebackType | None) -> None:

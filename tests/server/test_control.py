@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 
 from broker import control_api as api
+from broker.details import SocketAnswered
 from broker.errors import BrokerError, ConfigError, Mistake, Unreachable
-from broker.events import TokenRevoked
+from broker.events import (
+    TokenRevoked,
+)
+from broker.hold import Hold
 from broker.server import control, gate, sockets
 from broker.server.control import Control
 from tests.callers.loopback import OTHER_UID, made_by
 from tests.server.office import ACCOUNTS, CAROL, OpenOffice, at_counter, exchanged, raw, refused
-from tests.server.plane import ALICE, BOB, STRANGER
+from tests.server.plane import ALICE, BOB, STRANGER, until
 
 TOKENS = tuple[api.Token, ...]
 
@@ -59,6 +63,52 @@ class TestWhoAsks:
         error = at_counter(main, tmp_path)
 
         assert (error.code, error.exit_status) == ("AccessDenied", 4)
+
+
+class TestTold:
+    def test_every_answer_is_told_without_a_word_of_the_asker_s(self, tmp_path: Path):
+        """By its route; a name that the configuration does not have might be anything."""
+
+        async def main(office: OpenOffice) -> list[SocketAnswered]:
+            office.asking = ALICE
+            await office.mint("train")
+            for method, target in (
+                ("GET", "/lease/train"),
+                ("GET", "/lease/cbw_secret"),
+                ("DELETE", "/tokens/cbw_secret"),
+                ("GET", "/cbw_secret"),
+                ("POST", "/status"),
+                ("POST", "/worker"),
+            ):
+                await exchanged(office, method, target)
+            return office.work.noted(SocketAnswered)
+
+        told = at_counter(main, tmp_path)
+
+        assert [(one.method, one.path, one.credential, one.status) for one in told] == [
+            ("GET", "/lease/{name}", "train", 200),
+            ("GET", "/lease/{name}", None, 403),
+            ("DELETE", "/tokens/{id}", None, 404),
+            ("GET", "unknown", None, 404),
+            ("POST", "unknown", None, 405),
+            ("POST", "/worker", None, 400),
+        ]
+        assert {one.uid for one in told} == {ALICE}
+        assert all(0 <= one.took < 5 for one in told)
+        assert "cbw_" not in repr(told)
+
+    def test_a_held_one_is_told_when_its_command_ends(self, tmp_path: Path):
+        """Or whoever asked has hung up."""
+
+        async def main(office: OpenOffice) -> list[int | None]:
+            office.asking = ALICE
+            hold = await office.ask(lambda client: Hold.engage(client, api.WorkerOrder(hold=True)))
+            before = list(office.work.noted(SocketAnswered))
+            hold.close()
+            await until(lambda: bool(office.work.noted(SocketAnswered)))
+            return [len(before), office.work.noted(SocketAnswered)[0].status]
+
+        assert at_counter(main, tmp_path) == [0, None]
 
 
 class TestStatus:
@@ -178,7 +228,7 @@ class TestRevoking:
             end = str(tmp_path / "other.sock")
             async with contextlib.AsyncExitStack() as stack:
                 listener = sockets.listen_unix(end, 0o666)
-                await gate.serve(plane.socket_app(), [listener], gate.of_socket(4096), stack)
+                await gate.serve(plane.socket_app(), [listener], gate.of_socket(4096, office.noted), stack)
                 body = b'{"everything": true}'
                 await asyncio.get_running_loop().run_in_executor(None, raw, end, "POST", "/tokens/revoke", body)
             return left

@@ -8,9 +8,13 @@ from typing import Any, cast
 
 import pytest
 
+from broker.details import TurnedAway
+from broker.events import (
+    Event,
+)
 from broker.server import gate
 from broker.server.bounds import Room
-from broker.server.gate import HEAD_DEADLINE, IDLE_DEADLINE, Gate
+from broker.server.gate import HEAD_DEADLINE, IDLE_DEADLINE, TOLD_AFTER, Gate
 from tests.leaping import FakeClock, leap
 
 ME, YOU, ROOT = 1, 2, 0
@@ -60,7 +64,8 @@ class Hall:
 
     def __init__(self, room: Room = ROOMY) -> None:
         self.inner: list[Inner] = []
-        self.gate = Gate(room, lambda transport: cast("Any", transport).uid)
+        self.events: list[Event] = []
+        self.gate = Gate(room, lambda transport: cast("Any", transport).uid, self.events.append, "socket")
         self._factory = self.gate.guard(self._made)
 
     def come(self, uid: int | None = ME) -> tuple[asyncio.Protocol, Wire]:
@@ -126,6 +131,35 @@ class TestRoom:
             return hall.come()[1].ended, [one.told for one in hall.inner]
 
         assert leap(main) == (True, [["made"]])
+
+
+class TestTold:
+    def test_who_was_turned_away_is_told_once_a_second(self):
+        """With how many: a crowd at the door is no crowd in the log."""
+
+        async def main(_clock: FakeClock) -> list[Event]:
+            hall = Hall(Room(10, 1))
+            hall.come()
+            for _ in range(2):
+                for _ in range(5):
+                    hall.come()
+                hall.come(YOU)
+                hall.come(YOU)
+                await asyncio.sleep(TOLD_AFTER + 0.1)
+            return hall.events
+
+        assert leap(main) == [TurnedAway("socket", ME, 6), TurnedAway("socket", ME, 7)]
+
+    def test_who_is_let_in_is_not(self):
+        """However many they are."""
+
+        async def main(_clock: FakeClock) -> list[Event]:
+            hall = Hall()
+            for _ in range(50):
+                hall.come()
+            return hall.events
+
+        assert leap(main) == []
 
 
 class TestPassedOn:
@@ -208,8 +242,8 @@ class TestDeadlines:
 class TestWhose:
     def test_the_control_socket_knows_who_connected(self, monkeypatch: pytest.MonkeyPatch):
         """By the kernel's word; for root and the daemon's own user there is always room."""
-        monkeypatch.setattr(gate, "Gate", lambda *given: given)
-        room, uid_of = cast("tuple[Room, Any]", gate.of_socket(4096))
+        monkeypatch.setattr(gate, "Gate", lambda *given: given[:2])
+        room, uid_of = cast("tuple[Room, Any]", gate.of_socket(4096, list[Event]().append))
         ours, theirs = socket.socketpair()
         with ours, theirs:
             assert uid_of(Wire(socket=ours)) == os.geteuid()
@@ -217,8 +251,8 @@ class TestWhose:
 
     def test_the_admin_address_asks_the_kernel(self, monkeypatch: pytest.MonkeyPatch):
         """Of who is gone by then nothing can be asked."""
-        monkeypatch.setattr(gate, "Gate", lambda _, uid_of: uid_of)
-        uid_of: Any = gate.of_admin(lambda here, there: here[1] + there[1])
+        monkeypatch.setattr(gate, "Gate", lambda *given: given[1])
+        uid_of: Any = gate.of_admin(lambda here, there: here[1] + there[1], list[Event]().append)
 
         assert uid_of(Wire(sockname=("127.0.0.1", 1), peername=("127.0.0.1", 2))) == 3
         assert uid_of(Wire(sockname=("127.0.0.1", 1), peername=None)) is None
