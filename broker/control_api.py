@@ -118,6 +118,13 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     group: str | None = None  # or for a group
 
+    @property
+    def whose(self) -> str | None:
+        """The same in a word for people; None where callers share it."""
+        if self.user is not None or self.uid is not None:
+            return self.user or str(self.uid)
+        return None if self.group is None else f"group:{self.group}"
+
 
 class CallerRow(msgspec.Struct, frozen=True, kw_only=True):
     """One caller for `status`."""

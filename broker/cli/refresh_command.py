@@ -24,4 +24,5 @@ def command(name: str, explicit: str | None) -> None:
     except BrokerError as error:
         raise told_of(name, error) from None
     for row in rows:
-        say(f"{row.credential} for {row.caller}: lease {row.serial}, {span(row.left)} to live")
+        whose = f" ({row.whose})" if row.whose else ""
+        say(f"{row.credential} for {row.caller}{whose}: lease {row.serial}, {span(row.left)} to live")

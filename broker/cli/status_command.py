@@ -86,18 +86,12 @@ def _leases(status: api.Status) -> str:
         )
         for lease in status.leases
     ]
-    whose = [_whose(lease) for lease in status.leases]
+    whose = [lease.whose for lease in status.leases]
     if not any(whose):
         return table(head, rows)
     return table(
         (*head[:2], "USER", *head[2:]), [(*row[:2], who, *row[2:]) for row, who in zip(rows, whose, strict=True)]
     )
-
-
-def _whose(lease: api.LeaseRow) -> str | None:
-    if lease.user is not None or lease.uid is not None:
-        return lease.user or str(lease.uid)
-    return None if lease.group is None else f"group:{lease.group}"
 
 
 def _ago(moment: float | None) -> str | None:

@@ -1,5 +1,7 @@
 """`credbroker refresh`: anew, now, and nothing is lost by it."""
 
+import os
+import pwd
 from collections.abc import Iterator
 
 import pytest
@@ -45,6 +47,15 @@ class TestCommand:
         ran = user.run("refresh", "train")
 
         assert (ran.outcome, ran.out) == ((0, "train for me: lease 2, 119m to live"), "")
+
+    def test_it_says_whose_they_are(self, user: Newcomer, sts: FakeSts):
+        """An operator has every user's minted anew."""
+        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url).replace("region", 'session_name = "{user}"\nregion', 1))
+        assert user.run("reload").status == 0
+        ran = user.run("refresh", "train")
+
+        name = pwd.getpwuid(os.getuid()).pw_name
+        assert ran.outcome == (0, f"train for me ({name}): lease 1, 59m to live")
 
     def test_a_failed_one_leaves_what_is_held(self, user: Newcomer, sts: FakeSts):
         """It is told with the credential's name, and the lease is served on."""
