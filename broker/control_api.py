@@ -117,13 +117,14 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     uid: int | None = None  # whose it is, where it is rendered for a user
     user: str | None = None
     group: str | None = None  # or for a group
+    job: str | None = None  # or made for one job: the id of its worker token, or its pod
 
     @property
     def whose(self) -> str | None:
         """The same in a word for people; None where callers share it."""
-        if self.user is not None or self.uid is not None:
-            return self.user or str(self.uid)
-        return None if self.group is None else f"group:{self.group}"
+        who = self.user or (None if self.uid is None else str(self.uid)) or (self.group and f"group:{self.group}")
+        job = self.job and f"job {self.job}"
+        return ", ".join(word for word in (who, job) if word) or None
 
 
 class CallerRow(msgspec.Struct, frozen=True, kw_only=True):

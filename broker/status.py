@@ -17,7 +17,7 @@ def lease_row(keeper: Keeper, now: float) -> LeaseRow:
     rendered, lease, error = keeper.rendered, keeper.lease, keeper.error
     left = lease.left(now) if lease else None
     facts, who = rendered.facts, _rendered_for(rendered)
-    of_a_user = bool(who & {"uid", "user"})
+    of_a_user = rendered.job is not None or bool(who & {"uid", "user"})
     return LeaseRow(
         credential=rendered.credential.name,
         source=rendered.credential.source,
@@ -39,6 +39,7 @@ def lease_row(keeper: Keeper, now: float) -> LeaseRow:
         uid=int(facts.uid) if of_a_user and facts.uid else None,
         user=facts.user if of_a_user else None,
         group=facts.group if "group" in who else None,
+        job=rendered.job,
     )
 
 

@@ -12,7 +12,7 @@ from broker.model import CallerFacts, Facts, Reference
 from broker.plan import Rendered
 from broker.sources.private_env import PrivateEnv
 from tests.leaping import EPOCH, START
-from tests.made import SERVICE, a_book, a_minted, a_rendered, a_role, a_session, an_adc
+from tests.made import SERVICE, a_book, a_minted, a_rendered, a_role, a_session, an_adc, an_hmac
 
 FACTS = CallerFacts(caller="trainer")
 
@@ -119,7 +119,14 @@ class TestLeaseRow:
         facts = CallerFacts(caller="trainer", uid="1000", user="alice", group="vision")
         row = status.lease_row(Keeper(a_book(*parts).rendered(name, facts), START, lambda: 0.0), START)
 
-        assert (row.uid, row.user, row.group) == whose
+        assert (row.uid, row.user, row.group, row.job) == (*whose, None)
+
+    def test_what_is_made_for_one_job_says_for_which(self):
+        """And whose that is."""
+        facts = CallerFacts(caller="trainer", uid="1000", user="alice", job="0123456789ab")
+        row = status.lease_row(Keeper(a_book(an_hmac("keys")).rendered("keys", facts), START, lambda: 0.0), START)
+
+        assert (row.uid, row.user, row.job, row.whose) == (1000, "alice", "0123456789ab", "alice, job 0123456789ab")
 
 
 class TestGranted:

@@ -2,11 +2,12 @@
 
 import pytest
 
+from broker import control_api as api
 from broker.config.shape import CallerEntry, Rule
 from broker.model import Want
 from broker.rounds import Flight
 from broker.server.sight import Sight
-from tests.made import SERVICE, a_role
+from tests.made import SERVICE, a_role, an_hmac
 from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, an_office_plan, in_office
 from tests.server.plane import ALICE, BOB, STRANGER
 
@@ -91,6 +92,25 @@ class TestOf:
             return [seen(office, uid) for uid in (ALICE, BOB, ERIN)]
 
         assert in_office(main, PLAN) == [[("data", "trainer")], [("data", "guest")], []]
+
+    def test_what_is_made_for_a_job_is_seen_by_whose_job_it_is(self):
+        """Of others of the same caller, and by an issuer, it is not."""
+        both = CallerEntry(name="both", rules=(Rule(uid=ALICE), VISION), grants=("keys",), issuers=("erin",))
+
+        async def main(office: Office) -> list[list[tuple[str, str]]]:
+            order = api.TokenOrder(caller="both")
+            token = office.issuer.issue(ACCOUNTS[ALICE], order, None)
+            entry = office.work.tokens.entry(token.id)
+            assert entry is not None
+            office.desk.lease(entry.caller, Want(None, "keys"), "env")
+            return [seen(office, uid) for uid in (ALICE, BOB, ERIN, DAVE)]
+
+        assert in_office(main, an_office_plan(an_hmac("keys"), both)) == [
+            [("keys", "both")],
+            [],
+            [],
+            [("keys", "both")],
+        ]
 
     def test_a_base_is_for_operators(self):
         """Nobody is handed it; what it fails by is told of what chains from it."""
