@@ -230,11 +230,11 @@ def _facts(facts: CallerFacts) -> dict[str, str | None]:
 def _render_spec(credential: Credential, facts: dict[str, str | None]) -> Spec:
     spec = credential.spec
     changes = {}
-    for field in msgspec.structs.fields(spec):
-        template = getattr(spec, field.name)
-        value = _render(template, facts, f"credential {credential.name!r}, {field.encode_name}")
+    for name, written in zip(spec.__struct_fields__, spec.__struct_encode_fields__, strict=True):
+        template = getattr(spec, name)
+        value = _render(template, facts, f"credential {credential.name!r}, {written}")
         if value != template:
-            changes[field.name] = value
+            changes[name] = value
     if not changes:
         return spec
     try:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,6 +60,13 @@ class TestTemplates:
         book = a_book(a_role())
 
         assert book.rendered("train", FACTS).spec is book.credentials["train"].spec
+
+    def test_the_types_of_a_spec_are_not_worked_out_for_it(self, monkeypatch: pytest.MonkeyPatch):
+        """That takes ten times as long as the rendering, and a start renders each of a thousand credentials."""
+        book = a_book(a_role(session_name="{hostname}-{caller}"))
+        monkeypatch.delattr(msgspec.structs, "fields")
+
+        assert the_role(book).session_name == "node7-trainer"
 
     @pytest.mark.parametrize("name", [".", "..", "a/b", ""])
     def test_no_fact_leads_out_of_a_folder(self, name: str):

@@ -96,8 +96,10 @@ def _fields(type_: type[Spec]) -> tuple[msgspec.structs.FieldInfo, ...]:
 
 def _templated(table: Table, key: str, type_: Any) -> Any:
     before = table.mistakes
-    is_path = fields.is_path(inspect.type_info(type_))
-    value = table.take_path(key, type_) if is_path else references.absolute(table.take(key, type_), table, key)
+    if fields.is_path(type_):
+        value = table.take_path(key, type_)
+    else:
+        value = references.absolute(table.take(key, type_), table, key)
     if table.mistakes == before:
         for steps, fault in templates.faults(table.content[key]):
             table.note(fault, key, *steps)

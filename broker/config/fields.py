@@ -4,6 +4,7 @@ msgspec converts, but its messages quote bad values; so the words come from the 
 the item that was wrong.
 """
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -34,11 +35,10 @@ def converted(value: Any, type_: Any) -> Any:
     """The value as its type. Raises Unfit."""
     for steps, fault in unusable(value):
         raise Unfit(fault, steps)
-    info = inspect.type_info(type_)
     try:
-        return msgspec.convert(_seconds(value) if in_seconds(info) else value, type_, strict=True)
+        return msgspec.convert(_seconds(value) if in_seconds(type_) else value, type_, strict=True)
     except msgspec.ValidationError as error:
-        raise Unfit(f"must be {expected(info)}", _steps(str(error))) from None
+        raise Unfit(f"must be {expected(inspect.type_info(type_))}", _steps(str(error))) from None
 
 
 def _seconds(value: Any) -> Any:
@@ -55,14 +55,16 @@ def stand_in(type_: Any) -> Any:
     return info.values[0] if isinstance(info, inspect.LiteralType) else _STAND_INS[type(info)]
 
 
-def in_seconds(info: inspect.Type) -> bool:
+@functools.cache  # looking into a type takes longer than all else, and there may be thousands of credentials
+def in_seconds(type_: Any) -> bool:
     """Whether a type is a duration: declared with Meta(extra={"unit": "seconds"})."""
-    return _has_unit(info, "seconds")
+    return _has_unit(inspect.type_info(type_), "seconds")
 
 
-def is_path(info: inspect.Type) -> bool:
+@functools.cache
+def is_path(type_: Any) -> bool:
     """Whether a type is the path of a file: declared with Meta(extra={"unit": "path"})."""
-    return _has_unit(info, "path")
+    return _has_unit(inspect.type_info(type_), "path")
 
 
 def _has_unit(info: inspect.Type, unit: str) -> bool:

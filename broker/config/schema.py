@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import inspect
 
 from broker import variables
 from broker.config import callers, daemon, durations, fields
@@ -121,7 +120,7 @@ def _durations(spec: type[Spec]) -> dict[str, Any]:
     return {
         field.encode_name: {"anyOf": [msgspec.json.schema(field.type), text]}
         for field in msgspec.structs.fields(spec)
-        if fields.in_seconds(inspect.type_info(field.type))
+        if fields.in_seconds(field.type)
     }
 
 
