@@ -152,4 +152,4 @@ def _unknown_before(credential: Credential, entries: Entries) -> str | None:
 
 def _facts_of(spec: Spec) -> set[str]:
     """What the templates of a spec, its defaults included, ask about the process that wants it."""
-    return facts_in(msgspec.json.decode(msgspec.json.encode(spec))) & OF_ONE_PROCESS
+    return facts_in(msgspec.json.encode(spec).decode()) & OF_ONE_PROCESS

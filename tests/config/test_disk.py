@@ -61,6 +61,20 @@ class TestTake:
 
         assert ([name for name, _ in files], mistakes) == ([str(path), *sorted(names)], [])
 
+    def test_it_may_be_spelt_by_escapes(self, folder: Path):
+        """As TOML allows, though nobody does."""
+        path = a_file(folder / "config.toml", '"d\\u0061emon"."inclu\\u0064e" = "conf.d/*.toml"')
+        other = a_file(folder / "conf.d" / "a.toml")
+
+        assert [name for name, _ in told(path)[0]] == [str(path), str(other)]
+
+    def test_a_file_that_includes_nothing_is_not_read_for_it(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
+        """Its thousands of lines are read once, by who makes the configuration of them."""
+        path = a_file(folder / "config.toml", "x = 1")
+        monkeypatch.delattr("tomllib.loads")
+
+        assert told(path) == (((str(path), b"x = 1"),), [])
+
     def test_a_relative_pattern_starts_at_the_main_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """Not at wherever the daemon was started, and its folder's name is no pattern."""
         path = a_file(tmp_path / "[e]tc" / "config.toml", "daemon.include = 'conf.d/*.toml'")
@@ -77,7 +91,15 @@ class TestTake:
         assert [name for name, _ in told(path)[0]] == [str(path)]
 
     @pytest.mark.parametrize(
-        "text", ["daemon = 3", "daemon.include = 3", "daemon.include = ''", 'daemon.include = "\\u0000"', "x = ", "\\"]
+        "text",
+        [
+            "daemon = 3 # include",
+            "daemon.include = 3",
+            "daemon.include = ''",
+            'daemon.include = "\\u0000"',
+            "include = ",
+            "\\",
+        ],
     )
     def test_a_main_file_that_is_not_sound_includes_nothing(self, folder: Path, text: str):
         """Whoever reads it tells why."""
@@ -88,7 +110,7 @@ class TestTake:
     def test_bytes_that_are_no_text_include_nothing(self, folder: Path):
         """Likewise."""
         path = folder / "config.toml"
-        path.write_bytes(b"\xff")
+        path.write_bytes(b"include \xff")
         path.chmod(0o644)  # whatever the umask is
 
         assert told(path)[1] == []
