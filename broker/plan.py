@@ -75,6 +75,7 @@ class Book(msgspec.Struct, frozen=True, eq=False):
     credentials: dict[str, Credential]
     callers: dict[str, CallerEntry]
     hostname: str
+    of_processes: frozenset[str]  # the credentials whose own spec renders {uid}, {user} or {group}
 
     def rendered(self, name: str, facts: CallerFacts, audience: str | None = None) -> Rendered:
         """The credential as this caller gets it, its chain of bases included.
@@ -145,6 +146,7 @@ def book_of(config: Config, hostname: str | None = None) -> Book:
         {credential.name: credential for credential in config.credentials},
         {caller.name: caller for caller in config.callers},
         hostname or _short_hostname(),
+        frozenset(credential.name for credential in config.credentials if _knows_processes(credential)),
     )
 
 
@@ -211,9 +213,8 @@ def is_required(book: Book, name: str) -> bool:
 
 def of_one_caller(book: Book, name: str) -> bool:
     """Whether the credential, or one it chains from, renders {uid}, {user} or {group}."""
-    credential = book.credentials[name]
-    text = msgspec.json.encode(credential.spec).decode()
-    return bool(_OF_ONE_CALLER.search(text)) or bool(credential.base and of_one_caller(book, credential.base))
+    base = book.credentials[name].base
+    return name in book.of_processes or bool(base and of_one_caller(book, base))
 
 
 def gives(credential: Credential, kind: Kind | None, audience: str | None) -> bool:
@@ -221,6 +222,10 @@ def gives(credential: Credential, kind: Kind | None, audience: str | None) -> bo
     if kind is Kind.GOOGLE_ID:
         return audience in getattr(credential.spec, "audiences", ())
     return kind is None or credential.spec.kind is kind
+
+
+def _knows_processes(credential: Credential) -> bool:
+    return bool(_OF_ONE_CALLER.search(msgspec.json.encode(credential.spec).decode()))
 
 
 def _facts(facts: CallerFacts) -> dict[str, str | None]:

@@ -203,6 +203,13 @@ class TestWarm:
         assert of_one_caller(book, "chained")
         assert book.warm() == ()
 
+    def test_what_renders_a_process_is_found_out_once(self, monkeypatch: pytest.MonkeyPatch):
+        """Readiness asks it of every lease, once a second and at each of a thousand first mints."""
+        book = a_book(a_role(session_name="{user}"), a_role("chained", base="train"), a_role("plain"))
+        monkeypatch.delattr(msgspec.json, "encode")
+
+        assert [name for name in book.credentials if of_one_caller(book, name)] == ["train", "chained"]
+
     @pytest.mark.parametrize(
         ("more", "warm", "required"),
         [
