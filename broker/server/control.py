@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
-from aiohttp import web
 
 from broker import control_api as api
 from broker.callers.accounts import Account
@@ -21,6 +20,7 @@ from broker.server.clerk import Clerk
 from broker.server.inquiry import Inquiry
 from broker.server.issuer import Issuer
 from broker.server.sockets import peer_session, peer_uid
+from broker.server.web import web
 
 BODY_DEADLINE = 5.0
 AT_ONCE = 100  # tokens that are revoked before anybody else is served

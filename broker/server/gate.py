@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from aiohttp import web
-
 from broker.callers.peer import Endpoint
 from broker.details import TurnedAway
 from broker.rounds import Note
 from broker.server.bounds import Room, admin_room, control_room
 from broker.server.sockets import peer_uid
+from broker.server.web import web
 
 HEAD_DEADLINE = 5.0
 IDLE_DEADLINE = 75.0  # until the next request, or until a reply is read
