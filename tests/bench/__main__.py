@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from broker.minter.client import IDLE
-from tests.bench import processes
-from tests.bench.figures import Figures, Footprint, Readiness, Speed, lines, summary
+from tests.bench import kept, processes
+from tests.bench.figures import Figures, Footprint, Readiness, Restart, Speed, lines, summary
 from tests.bench.herd import Herd
 from tests.bench.identity import Cost
 from tests.bench.nginx import Nginx
@@ -54,6 +54,7 @@ def _measured(folder: Path, options: argparse.Namespace) -> Figures:
         clouds.latency(START_LATENCY)
         ready = tuple(_start(_made(folder / f"start-{number}"), clouds) for number in range(STARTS))
         clouds.latency(0)
+        again = tuple(_restart(_made(folder / f"restart-{number}"), clouds) for number in range(STARTS))
         credentials = {"train": AWS, "data": GOOGLE, "cold": COLD}
         with Broker(_made(folder / "main"), clouds, credentials) as broker:
             began = time.monotonic()
@@ -68,7 +69,7 @@ def _measured(folder: Path, options: argparse.Namespace) -> Figures:
             herd = _herd(broker, options.clients)
             calls = clouds.calls() - before
             footprint = Footprint(daemon, minters, left, idled, processes.memory(broker.pid))
-    return Figures(speed, identity, ready, herd, calls, HERD_LATENCY, footprint)
+    return Figures(speed, identity, ready, again, herd, calls, HERD_LATENCY, footprint)
 
 
 @contextlib.contextmanager
@@ -82,6 +83,14 @@ def _start(folder: Path, clouds: Clouds) -> Readiness:
     _say("a start ...")
     with Broker(folder, clouds, {"train": AWS}) as broker:
         return Readiness(broker.took, broker.mint_seconds(), START_LATENCY)
+
+
+def _restart(folder: Path, clouds: Clouds) -> Restart:
+    """A daemon from nothing to ready, with a thousand leases that another one left."""
+    _say("a restart ...")
+    before = clouds.calls()
+    with Broker(folder, clouds, kept.credentials(), kept.settings(folder), kept.seal) as broker:
+        return Restart(broker.took, kept.ROLES, clouds.calls() - before, processes.memory(broker.pid))
 
 
 def _speeds(folder: Path, broker: Broker, options: argparse.Namespace) -> tuple[Speed, ...]:

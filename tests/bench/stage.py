@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +17,7 @@ listen = ["{listen}"]
 admin = "{admin}"
 socket = "{folder}/broker.sock"
 runtime_dir = "{folder}/run"
+{settings}
 [daemon.limits]
 requests_per_second = 1000000
 requests_burst = 10000000
@@ -74,9 +75,19 @@ def slow_sts() -> Cloud:
 
 
 class Broker(Daemon):
-    """A daemon with some of the credentials above, ready when this is entered; `took` says after how long."""
+    """A daemon with some of the credentials above, ready when this is entered; `took` says after how long.
 
-    def __init__(self, folder: Path, clouds: Clouds, credentials: Mapping[str, str]) -> None:
+    `before` is called with the configuration before the daemon is started.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clouds: Clouds,
+        credentials: Mapping[str, str],
+        settings: str = "",
+        before: Callable[[Path], None] = lambda _: None,
+    ) -> None:
         self.folder = folder
         self.address, self.admin = free_address(), free_address()
         config = folder / "config.toml"
@@ -85,12 +96,14 @@ class Broker(Daemon):
                 listen=self.address,
                 admin=self.admin,
                 folder=folder,
+                settings=settings,
                 credentials="".join(text.format(**clouds.facts) for text in credentials.values()),
                 uid=os.getuid(),
                 grants=", ".join(f'"{name}"' for name in credentials),
             )
         )
         config.chmod(0o600)
+        before(config)
         self.took = 0.0
         self._began = time.monotonic()
         super().__init__(config, self.admin, {**_bare(folder), **clouds.identity})
