@@ -54,7 +54,7 @@ def _measured(folder: Path, options: argparse.Namespace) -> Figures:
         clouds.latency(START_LATENCY)
         ready = tuple(_start(_made(folder / f"start-{number}"), clouds) for number in range(STARTS))
         clouds.latency(0)
-        again = tuple(_restart(_made(folder / f"restart-{number}"), clouds) for number in range(STARTS))
+        again = tuple(_restarts(_made(folder / "restarts"), clouds))
         credentials = {"train": AWS, "data": GOOGLE, "cold": COLD}
         with Broker(_made(folder / "main"), clouds, credentials) as broker:
             began = time.monotonic()
@@ -85,12 +85,14 @@ def _start(folder: Path, clouds: Clouds) -> Readiness:
         return Readiness(broker.took, broker.mint_seconds(), START_LATENCY)
 
 
-def _restart(folder: Path, clouds: Clouds) -> Restart:
-    """A daemon from nothing to ready, with a thousand leases that another one left."""
-    _say("a restart ...")
+def _restarts(folder: Path, clouds: Clouds) -> Iterator[Restart]:
+    """A daemon from nothing to ready, with a thousand leases that the one before it left."""
     before = clouds.calls()
-    with Broker(folder, clouds, kept.credentials(), kept.settings(folder), kept.seal) as broker:
-        return Restart(broker.took, kept.ROLES, clouds.calls() - before, processes.memory(broker.pid))
+    for number in range(STARTS):
+        _say("a restart ...")
+        seal = () if number else (kept.seal,)
+        with Broker(folder, clouds, kept.credentials(), kept.settings(folder), *seal) as broker:
+            yield Restart(broker.took, kept.ROLES, clouds.calls() - before, processes.memory(broker.pid))
 
 
 def _speeds(folder: Path, broker: Broker, options: argparse.Namespace) -> tuple[Speed, ...]:
