@@ -154,7 +154,7 @@ def faults(book: Book) -> tuple[Fault, ...]:
     """Grants that a caller's name, or this host's, does not fit into, and a budget too small for what is warm."""
     misfits = {(caller, name): text for caller, name, text in _misfits(book)}
     unfit = (Fault(("callers", caller, "grants"), text) for (caller, _), text in misfits.items())
-    return (*unfit, *_overdrawn(_without(book, misfits)))
+    return (*unfit, *_overdrawn(_without(book, misfits) if misfits else book))
 
 
 def _without(book: Book, misfits: Container[tuple[str, str]]) -> Book:
