@@ -135,7 +135,8 @@ def granted_again(book: Book, name: str, facts: CallerFacts, audience: str | Non
         entry = book.callers.get(caller)
         if entry and (name in entry.grants or any(name in _chain(book, grant) for grant in entry.grants)):
             with contextlib.suppress(Unrenderable):
-                yield book.rendered(name, facts if caller == facts.caller else CallerFacts(caller=caller), audience)
+                others = CallerFacts(caller=caller, job=facts.job)
+                yield book.rendered(name, facts if caller == facts.caller else others, audience)
 
 
 def _chain(book: Book, name: str) -> Iterator[str]:

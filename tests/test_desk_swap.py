@@ -9,7 +9,7 @@ from broker.errors import Refused
 from broker.model import Caller, CallerFacts, Kind, Want
 from tests.desks import AWS, Open
 from tests.leaping import FakeClock, leap
-from tests.made import SERVICE, a_caller, a_role, a_session, an_adc, an_entry
+from tests.made import SERVICE, a_caller, a_role, a_session, an_adc, an_entry, an_hmac
 
 Parts = tuple[Credential | CallerEntry, ...]
 
@@ -44,6 +44,19 @@ class TestSwap:
     def test_what_changes_nothing_for_a_lease_keeps_it_warm(self, before: Parts, after: Parts):
         """A reload is no outage."""
         assert not minted_again(before, after)
+
+    def test_a_job_keeps_its_key_while_any_of_its_callers_is_granted_it(self):
+        """Another one would be one too many, of ten."""
+        before = (an_hmac(), an_entry("gone", "hmac"), an_entry("trainer", "hmac"))
+
+        async def main(clock: FakeClock) -> bool:
+            async with Open(clock, *before) as play:
+                job = a_caller("gone", "trainer", token_id="7")
+                lease = await play.lease(job, Want(Kind.GCS_HMAC))
+                play.reload(an_hmac(), an_entry("trainer", "hmac"))
+                return await play.lease(job, Want(Kind.GCS_HMAC)) is lease
+
+        assert leap(main)
 
     @pytest.mark.parametrize(
         ("before", "after"),
