@@ -12,6 +12,7 @@ from broker.model import Lease, Minted
 from broker.plan import Rendered
 
 NEVER = float("inf")
+WAITED_FOR = 600.0  # so long a job's first mint is tried again unasked: it may be gone, and nobody says so
 IDLE_LIFE = 3600.0  # what counts as a lifetime where nothing was ever minted
 LONGEST_LIFE = 400 * 86_400.0  # a longer one is nonsense, such as the year 9999
 SAME_END = 1.0  # two ends this close are the same session handed on again
@@ -89,8 +90,8 @@ class Keeper:
 
         What a job has is never renewed unasked: its processes have read it, and would not read another.
         """
-        if self.rendered.spec.per_job and not self.failures:
-            return not self.in_flight
+        if self.rendered.spec.per_job:
+            return not self.in_flight and not (self.failures and now - self.asked <= WAITED_FOR)
         life = self.lease.ends - self.lease.began if self.lease else IDLE_LIFE
         return not self.kept and not self.in_flight and now - self.asked > 2 * life
 

@@ -1,7 +1,7 @@
 """The keeper of what is made for one job."""
 
 from broker.errors import Unreachable
-from broker.keeper import Keeper
+from broker.keeper import WAITED_FOR, Keeper
 from broker.schedule import SERVE_FLOOR
 from tests.keepers import HOUR, failed, minted
 from tests.leaping import EPOCH, START
@@ -43,3 +43,11 @@ class TestIdle:
         keeper.begin()
 
         assert not keeper.idle(START)
+
+    def test_but_not_for_ever(self):
+        """A pod may be gone, and its key would be nobody's until it is too old."""
+        keeper = a_keeper()
+        failed(keeper, Unreachable("away"))
+
+        assert not keeper.idle(START + WAITED_FOR)
+        assert keeper.idle(START + WAITED_FOR + 1)
