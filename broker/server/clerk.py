@@ -169,6 +169,8 @@ class Clerk:
         if not keepers:
             advice = "no lease of that name that you may see: credbroker status lists them"
             raise Refused(403, "AccessDenied", advice, reason="not-granted")
+        if keepers[0].rendered.spec.per_job:  # its processes would not read another, and upstream allows only so many
+            raise Refused(409, "JobsOwn", "each job keeps what was made for it until it is over: start the job anew")
         if mfa_code is None:
             if any(needs_code(self.rounds, keeper) for keeper in keepers):
                 raise IdentityMissing("an MFA code is needed", code="MfaRequired")

@@ -13,7 +13,7 @@ from broker.model import Want
 from broker.rounds import Flight
 from broker.secret import Secret
 from broker.server.limiter import REFRESHES
-from tests.made import a_config, a_role, a_session
+from tests.made import a_config, a_role, a_session, an_hmac
 from tests.server.office import ACCOUNTS, CAROL, DAEMON, DAVE, ERIN, Office, an_office_plan, in_office
 from tests.server.plane import ALICE, BOB, STRANGER
 
@@ -127,6 +127,20 @@ class TestRefresh:
 
         also = CallerEntry(name="also", rules=(Rule(group="vision"),), grants=("mine",))
         assert in_office(main, an_office_plan(also)) == [["bob"], ["alice", "bob"]]
+
+    def test_what_jobs_have_is_not_minted_anew(self):
+        """They would not read it; and whoever repeats that would use up all that upstream allows."""
+        config = a_config(an_hmac(), CallerEntry(name="trainer", rules=(Rule(uid=ALICE),), grants=("hmac",)))
+
+        async def main(office: Office) -> list[str]:
+            flight = office.clerk.lease(ACCOUNTS[ALICE], Want(None, "hmac"))
+            assert isinstance(flight, Flight)
+            assert await landed(flight) == [None]
+            with pytest.raises(Refused, match="start the job anew"):
+                office.clerk.refresh(ACCOUNTS[ALICE], "hmac", None)
+            return office.work.upstream.asked
+
+        assert in_office(main, config) == ["hmac"]
 
     @pytest.mark.parametrize(("uid", "name"), [(STRANGER, "data"), (BOB, "train"), (DAVE, "nosuch")])
     def test_others_are_told_that_there_is_none(self, uid: int, name: str):
