@@ -197,6 +197,9 @@ class Rounds:
             self._of_jobs[rendered.job].discard(rendered.key)
             if not self._of_jobs[rendered.job]:
                 del self._of_jobs[rendered.job]
+        if len(self._heap) > 2 * len(self._keepers) + 64:  # many were let go long before their time
+            self._heap = [one for one in self._heap if self._keepers.get(one[2].rendered.key) is one[2]]
+            heapq.heapify(self._heap)
 
     def _look(self, watch: Watch) -> None:
         now, wall, timers = self._clocks()
@@ -287,7 +290,7 @@ class Rounds:
         else:
             events = keeper.failed(error or Unreachable("no answer"), began, now)
         self._flights.pop(keeper.rendered.key, None)
-        for event in events:
+        for event in () if keeper.gone and minted is None else events:  # that it fails is nobody's concern any more
             self._note(event)
         if self._keepers.get(keeper.rendered.key) is keeper:
             self._plan(keeper)

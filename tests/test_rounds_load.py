@@ -1,7 +1,9 @@
 """Many keepers at once: four slots, the nearest expiry first, refreshes spread, and a loop that sleeps in between."""
 
 import asyncio
+import gc
 import random
+import weakref
 from collections import Counter
 
 import pytest
@@ -11,7 +13,7 @@ from broker.keeper import Keeper
 from broker.plan import Rendered
 from broker.rounds import LONGEST_SLEEP, SLOTS
 from tests.leaping import START, FakeClock, leap
-from tests.made import a_book, a_rendered, a_role, a_session, an_adc
+from tests.made import a_book, a_rendered, a_role, a_session, an_adc, an_hmac
 from tests.upstream import Running, landed, until
 
 DAY = 86_400.0
@@ -173,6 +175,25 @@ class TestLetGo:
                 return of_mine, gone, len(play.upstream.asked) - before
 
         assert leap(main) == (5, [True, False], 1)
+
+    def test_of_what_was_let_go_long_before_its_time_nothing_is_kept(self):
+        """Jobs come and go all day, each with a key that would have been good for a week."""
+
+        async def main(clock: FakeClock) -> int:
+            async with Running(clock) as play:
+                play.upstream.lifetime = 7 * DAY
+                gone = []
+                for number in range(1000):
+                    keeper = play.rounds.keeper(a_rendered(an_hmac(), job=str(number)))
+                    await landed(play.rounds.ask(keeper))
+                    play.rounds.release(str(number))
+                    gone.append(weakref.ref(keeper))
+                    del keeper
+                await asyncio.sleep(1)
+                gc.collect()
+                return sum(one() is not None for one in gone)
+
+        assert leap(main) < 100
 
     def test_what_is_asked_for_is_not(self):
         """Once in two lifetimes is enough."""
