@@ -89,7 +89,6 @@ VALUES: dict[Kind, type[Value]] = {
     Kind.ENV: Variables,
 }
 
-
 Settings = tuple[tuple[str, str], ...]
 
 
@@ -237,6 +236,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kind: ClassVar[Kind]
     short_lived: ClassVar[bool] = True
     per_job: ClassVar[bool] = False
+    keys_of: ClassVar[tuple[str, ...]] = ()  # its fields that say whose those are: where they agree, any may end them
 
     def settings(self) -> Settings:
         """Plain variables that follow from the spec and belong into a worker's environment."""

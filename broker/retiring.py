@@ -6,27 +6,29 @@ ended now is tried again for an hour, and then told; the source finds by its age
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 
 from broker import schedule
 from broker.desk import granted_again
-from broker.errors import BrokerError
+from broker.errors import BrokerError, NotReady, Unreachable
 from broker.events import Event, KeysLeft, KeysRetired, LeasesTakenOver, TokenRevoked
 from broker.model import POD, Given, Minted, Value
 from broker.plan import Book, Rendered
 from broker.rounds import Clock, Note, Rounds
+from broker.waiting import Landing
 
 PATIENCE = 3600.0  # for an upstream that cannot end a key now
 LAST = 10.0  # and at the end of the daemon
 FIRST_SWEEP = 60.0  # from the start to the first look for what others have left; a mint looks too
 SWEEP = 3600.0
 STOPPED = "the broker has ended before they could be, and their age will end them"
-GONE = "the configuration has no such credential any more, as it was when they were made: delete them by hand"
+GONE = "the configuration grants nothing any more that could end them: delete them by hand"
 
 
 class Mints(Protocol):
@@ -71,13 +73,23 @@ class Retiring:
         self._clock = clock
         self._made: dict[str, list[tuple[Rendered, str]]] = {}  # by job
         self._errands: list[Errand] = []
+        self._aloft: set[Landing] = set()  # mints for jobs
         self._sweep = clock.now() + FIRST_SWEEP
         self._poke = asyncio.Event()
 
     async def mint(self, rendered: Rendered, given: Given) -> Minted:
-        """A new lease's value, as the minters bring it. Raises MintError."""
-        minted = await self._mints.mint(rendered, given)
-        self._know(rendered, minted.facts.principal)
+        """A new lease's value, as the minters bring it. Raises MintError, and NotReady for a job that is over."""
+        if (job := _told(rendered)) is None:
+            return await self._mints.mint(rendered, given)
+        if not self._lives(job):
+            raise NotReady("the job that it is for is over", code="JobOver")
+        self._aloft.add(aloft := Landing())
+        try:
+            minted = await self._mints.mint(rendered, given)
+            self._know(rendered, minted.facts.principal)
+        finally:
+            self._aloft.discard(aloft)
+            aloft.call_back()
         return minted
 
     def listen(self, event: Event) -> None:
@@ -89,14 +101,13 @@ class Retiring:
                 self._know(keeper.rendered, keeper.lease.facts.principal if keeper.lease else None)
 
     async def run(self) -> None:
-        """Until cancelled, end what is to be ended, one job after the other."""
+        """Until cancelled, end what is to be ended: of each credential one job after the other."""
         while True:
             now = self._clock.now()
             if now >= self._sweep:
                 self._sweep = now + SWEEP
                 self._errands += [Errand(one, (), now, now) for one in self._book().per_job()]
-            for errand in [one for one in self._errands if one.due <= now]:
-                await self._do(errand)
+            await asyncio.gather(*map(self._do_all, _by_label(one for one in self._errands if one.due <= now)))
             due = min((one.due for one in self._errands), default=self._sweep)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(min(due, self._sweep) - self._clock.now(), 0.0)):
@@ -105,20 +116,26 @@ class Retiring:
 
     async def close(self, *, all_over: bool) -> None:
         """The last tries, as far as upstream answers soon; `all_over` where every job ends with this daemon."""
-        for job in list(self._made) if all_over else ():
-            self._end(job)
+        until, tried = self._clock.now() + LAST, list[Errand]()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST):
-                await asyncio.gather(
-                    *(self._insist(one, self._clock.now() + LAST) for one in self._errands if one.keys)
-                )
+                if all_over:
+                    self._end_all()
+                await asyncio.gather(self._insist(tried, until), *(one.over() for one in self._aloft))
+                if all_over:
+                    self._end_all()  # what was only being made when this began
+                await self._insist(tried, until)
         for errand in self._errands:
             self._leave(errand, BrokerError(STOPPED + errand.trouble, code="Stopped"))
 
+    def _end_all(self) -> None:
+        for job in list(self._made):
+            self._end(job)
+
     def _know(self, rendered: Rendered, key: str | None) -> None:
-        """A key is there. The job may be over already; of a pod's, nobody will say so."""
-        job = rendered.job
-        if job is None or key is None or job.startswith(POD):
+        """A key is there. The job may be over already."""
+        job = _told(rendered)
+        if job is None or key is None:
             return
         made = self._made.setdefault(job, [])
         if key not in {known for _, known in made}:
@@ -136,18 +153,28 @@ class Retiring:
         self._errands += [Errand(rendereds[one], tuple(keys[one]), now, now + PATIENCE) for one in keys]
         self._poke.set()
 
-    async def _do(self, errand: Errand) -> None:
-        """One call upstream. It stays an errand until that is answered, or is not worth another try."""
+    async def _do_all(self, errands: list[Errand]) -> None:
+        """One after the other, up to the first that fails: an upstream that hangs holds up others for one call only."""
+        for errand in errands:
+            if not await self._do(errand):
+                break
+
+    async def _do(self, errand: Errand) -> bool:
+        """One call upstream; whether it is done. Else it stays an errand, unless it is not worth another try."""
         try:
             again = _still(self._book(), errand.rendered)
             await self._mints.retire(again, Given(base=await self._base(again), spent=errand.keys))
         except BrokerError as error:
             self._failed(errand, error)
-        else:
-            self._errands.remove(errand)
-            if errand.keys:
-                facts = errand.rendered.facts
-                self._note(KeysRetired(errand.rendered.label, facts.caller, facts.job, errand.keys))
+            return False
+        except Exception as bug:  # noqa: BLE001 - it must end neither the daemon nor its orderly end
+            self._failed(errand, Unreachable(f"ending them failed inside credbroker ({type(bug).__name__})"))
+            return False
+        self._errands.remove(errand)
+        if errand.keys:
+            facts = errand.rendered.facts
+            self._note(KeysRetired(errand.rendered.label, facts.caller, facts.job, errand.keys))
+        return True
 
     def _failed(self, errand: Errand, error: BrokerError) -> None:
         now = self._clock.now()
@@ -164,7 +191,13 @@ class Retiring:
         if errand.keys:
             self._note(KeysLeft(label, facts.caller, facts.job, errand.keys, error.code, error.advice, again_in))
 
-    async def _insist(self, errand: Errand, until: float) -> None:
+    async def _insist(self, tried: list[Errand], until: float) -> None:
+        """Those that were not yet `tried` so."""
+        errands = [one for one in self._errands if one.keys and one not in tried]
+        tried += errands
+        await asyncio.gather(*(self._insist_on(one, until) for one in errands))
+
+    async def _insist_on(self, errand: Errand, until: float) -> None:
         """Try at once, and again as long as another try is due in time."""
         errand.due = self._clock.now()
         while errand in self._errands and errand.due < until:
@@ -186,12 +219,29 @@ class Retiring:
         return lease.value
 
 
+def _told(rendered: Rendered) -> str | None:
+    """The job that it is for, where somebody will say when that is over: of a pod's nobody does."""
+    return None if rendered.job is None or rendered.job.startswith(POD) else rendered.job
+
+
+def _by_label(errands: Iterable[Errand]) -> list[list[Errand]]:
+    found = defaultdict[str, list[Errand]](list)
+    for errand in errands:
+        found[errand.rendered.label].append(errand)
+    return list(found.values())
+
+
 def _still(book: Book, rendered: Rendered) -> Rendered:
-    """The same by the configuration of now. Raises BrokerError where that has none."""
-    for again in granted_again(book, rendered.label, rendered.facts, rendered.audience):
-        if again.key == rendered.key:
+    """What ends its keys by the configuration of now, whatever it is called. Raises BrokerError where nothing does."""
+    names = (rendered.label, *book.credentials)
+    for again in itertools.chain(*(granted_again(book, one, rendered.facts, rendered.audience) for one in names)):
+        if again.spec.per_job and _whose(again) == _whose(rendered):
             return again
     raise BrokerError(GONE, code="NotConfigured")
+
+
+def _whose(rendered: Rendered) -> tuple[str, ...]:
+    return rendered.credential.source, *(getattr(rendered.spec, field) for field in rendered.spec.keys_of)
 
 
 def _again_in(errand: Errand, error: BrokerError, now: float) -> float | None:

@@ -44,7 +44,7 @@ ARROWS: dict[str, set[str]] = {
     "kept_leases": DECISIONS | {"desk", "rounds", "state", "threads"},
     "rounds": DECISIONS | {"waiting"},
     "codes": DECISIONS | {"rounds"},
-    "retiring": DECISIONS | {"desk", "rounds"},
+    "retiring": DECISIONS | {"desk", "rounds", "waiting"},
     "desk": DECISIONS | {"rounds"},
     # What is and what happened, told.
     "status": {"control_api", "keeper", "model", "plan"},

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from broker.errors import BrokerError
+from broker.errors import Unreachable
 from broker.events import TokenRevoked
+from broker.minter.client import DEADLINE
 from broker.model import Caller, Facts, Given, Kind, Lease, Minted, Want
 from broker.plan import Book, Rendered
 from broker.policy import Allowed, decide
@@ -27,7 +28,8 @@ class Upstream:
         self.retired: list[tuple[str, tuple[str, ...], object]] = []
         self.at: list[float] = []  # when keys were to be ended
         self.looks: list[float] = []  # when it was only looked for what is left over
-        self.trouble: BrokerError | None = None
+        self.trouble: Exception | None = None
+        self.hangs: str | None = None  # the name of what is not answered
         self.took = 0.0
 
     async def mint(self, rendered: Rendered, given: Given) -> Minted:
@@ -42,7 +44,9 @@ class Upstream:
             self.at.append(self.play.clock.now())
         else:
             self.looks.append(self.play.clock.now())
-        await asyncio.sleep(self.took)
+        await asyncio.sleep(DEADLINE if rendered.label == self.hangs else self.took)
+        if rendered.label == self.hangs:
+            raise Unreachable("no answer from upstream")
         if self.trouble is not None:
             raise self.trouble
         if given.spent:
@@ -56,6 +60,7 @@ class Scene:
         self.play, self.book = play, book
         self.upstream = Upstream(play)
         self.live = {JOB, OTHER}
+        self.caller = "trainer"
         self.stopping: list[asyncio.Task[None]] = []
         self.retiring = Retiring(
             mints=self.upstream,
@@ -69,7 +74,7 @@ class Scene:
 
     def rendered(self, token_id: str | None = JOB) -> Rendered:
         """As the job of a token gets it."""
-        return rendered(self.book, a_caller(token_id=token_id))
+        return rendered(self.book, a_caller(self.caller, token_id=token_id))
 
     async def asks(self, token_id: str | None = JOB) -> Lease:
         """A job asks for its key, and has it."""

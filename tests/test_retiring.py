@@ -2,8 +2,8 @@
 
 import asyncio
 
-from broker.errors import Unreachable
-from broker.events import KeysRetired
+from broker.errors import BrokerError, NotReady, Unreachable
+from broker.events import Event, KeysRetired, MintFailed
 from broker.model import Caller, Kind, Pod, Want
 from broker.policy import Allowed, decide
 from tests.jobs import JOB, OTHER, Scene, playing, rendered
@@ -89,6 +89,22 @@ class TestTheJobsEnd:
             return scene.upstream.retired, scene.play.rounds.keepers
 
         assert playing(main) == ([("hmac", ("key-1",), None)], ())
+
+    def test_a_mint_that_waits_for_its_turn_until_then_is_none(self):
+        """Behind its base, as here, or for a slot: a key would be made for nobody, of the ten that there may be."""
+        book = a_book(an_adc(), an_hmac(base="data"), an_entry("trainer", "hmac"))
+
+        async def main(scene: Scene) -> tuple[list[str], list[float], BrokerError | None, list[Event]]:
+            flight = scene.play.rounds.ask(scene.play.rounds.keeper(scene.rendered()))
+            scene.over()
+            await flight.over()
+            await asyncio.sleep(5)
+            return scene.play.upstream.labels, scene.upstream.at, flight.error, scene.play.noted(MintFailed)
+
+        labels, ended, error, failed = playing(main, book)
+
+        assert (labels, ended, failed) == (["data"], [], [])
+        assert isinstance(error, NotReady)
 
     def test_a_token_that_had_none_costs_no_call(self):
         """Most jobs use other credentials."""

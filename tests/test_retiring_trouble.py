@@ -1,16 +1,26 @@
-"""Keys of jobs that are over while upstream is away, the configuration changes, or the daemon ends."""
+"""Keys of jobs that are over while upstream is away, or the configuration changes."""
 
 import asyncio
 
 import pytest
 
+from broker.config.shape import CallerEntry
 from broker.errors import BrokerError, Denied, Throttled, Unreachable
 from broker.events import KeysLeft, LeasesTakenOver
-from broker.retiring import FIRST_SWEEP, LAST, PATIENCE, SWEEP
+from broker.minter.client import DEADLINE
+from broker.plan import Book
+from broker.retiring import FIRST_SWEEP, PATIENCE, SWEEP
 from broker.schedule import LONGEST_PATIENCE
 from tests.jobs import JOB, OTHER, Scene, playing
-from tests.made import a_book, a_lease, an_hmac
+from tests.made import a_book, a_lease, an_adc, an_entry, an_hmac
 from tests.upstream import until
+
+OTHERS = "other@my-project.iam.gserviceaccount.com"
+
+
+def entries(*names: str) -> list[CallerEntry]:
+    """Callers of those names, each with the credential of the same."""
+    return [an_entry(name, name) for name in names]
 
 
 class TestTrouble:
@@ -114,71 +124,81 @@ class TestWhatIsLeftOver:
         assert playing(main) == ([(f"kept-{JOB}",)], [(f"kept-{JOB}",), (f"kept-{OTHER}",)])
 
 
-class TestClose:
-    def test_where_all_jobs_end_with_it_all_keys_do(self):
-        """The broker of one `exec`."""
+class TestOneAmongOthers:
+    def test_an_upstream_that_hangs_holds_up_no_other(self):
+        """Twenty jobs of a credential whose store does not answer have ended before one of another."""
+        book = a_book(an_hmac("hanging"), an_hmac("other", service_account=OTHERS), *entries("hanging", "other"))
 
         async def main(scene: Scene) -> object:
-            await scene.asks(JOB)
+            jobs = [f"job-{number}" for number in range(20)]
+            scene.caller = "hanging"
+            for job in jobs:
+                scene.live.add(job)
+                await scene.asks(job)
+            scene.caller = "other"
             await scene.asks(OTHER)
-            await scene.stop()
-            await scene.retiring.close(all_over=True)
-            return sorted(keys for _, keys, _ in scene.upstream.retired)
-
-        assert playing(main) == [("key-1",), ("key-2",)]
-
-    def test_else_jobs_go_on_with_the_next_process(self):
-        """A daemon that is restarted ends nobody's job."""
-
-        async def main(scene: Scene) -> object:
-            await scene.asks()
-            await scene.stop()
-            await scene.retiring.close(all_over=False)
-            return scene.upstream.at, scene.play.noted(KeysLeft)
-
-        assert playing(main) == ([], [])
-
-    def test_one_that_is_away_for_a_moment_is_asked_again(self):
-        """There is no other broker to do it."""
-
-        async def main(scene: Scene) -> object:
-            await scene.asks()
-            scene.upstream.trouble = Unreachable("away")
-            asyncio.get_running_loop().call_later(3, lambda: setattr(scene.upstream, "trouble", None))
-            await scene.stop()
-            await scene.retiring.close(all_over=True)
-            return [keys for _, keys, _ in scene.upstream.retired]
-
-        assert playing(main) == [("key-1",)]
-
-    def test_one_that_stays_away_is_told_with_its_reason(self):
-        """Somebody may want to delete them now."""
-
-        async def main(scene: Scene) -> str:
-            await scene.asks()
-            scene.upstream.trouble = Denied("the cloud refuses")
-            await scene.stop()
+            scene.upstream.hangs = "hanging"
+            for job in jobs:
+                scene.over(job)
+            await asyncio.sleep(5)
             began = scene.play.clock.now()
-            await scene.retiring.close(all_over=True)
-            assert scene.play.clock.now() - began < 1, "it will not change its mind"
-            last = scene.play.noted(KeysLeft)[-1]
-            assert isinstance(last, KeysLeft)
-            assert (last.code, last.again_in) == ("Stopped", None)
-            return last.advice
+            scene.over(OTHER)
+            await until(lambda: bool(scene.upstream.retired))
+            return scene.upstream.retired, scene.play.clock.now() - began < DEADLINE
 
-        assert playing(main).endswith("the last try: the cloud refuses")
+        assert playing(main, book) == ([("other", ("key-21",), None)], True)
 
-    def test_an_upstream_that_does_not_answer_is_not_waited_for(self):
-        """What is left is told."""
+    def test_a_bug_ends_neither_the_loop_nor_the_close(self):
+        """It is tried again, and told in words that quote nothing."""
 
         async def main(scene: Scene) -> object:
             await scene.asks()
-            scene.upstream.took = 1000.0
-            began = scene.play.clock.now()
-            await scene.stop()
-            await scene.retiring.close(all_over=True)
-            (left,) = scene.play.noted(KeysLeft)
+            scene.upstream.trouble = RuntimeError("CANARY")
+            scene.over()
+            await asyncio.sleep(1)
+            (left, *_) = scene.play.noted(KeysLeft)
             assert isinstance(left, KeysLeft)
-            return scene.play.clock.now() - began, left.code, left.keys
+            assert "RuntimeError" in left.advice
+            assert "CANARY" not in left.advice
+            await scene.stop()
+            await scene.retiring.close(all_over=True)
+            return scene.upstream.retired
 
-        assert playing(main) == (LAST, "Stopped", ("key-1",))
+        assert playing(main) == []
+
+
+class TestAnotherConfiguration:
+    @pytest.mark.parametrize(
+        "book",
+        [
+            a_book(an_hmac("renamed")),
+            a_book(an_hmac(ttl=900)),
+            a_book(an_adc(), an_hmac(base="data"), an_entry("trainer", "hmac")),
+            a_book(an_hmac(), an_entry("another", "hmac")),
+        ],
+        ids=["renamed", "another ttl", "another identity", "another caller"],
+    )
+    def test_whatever_has_the_account_now_ends_its_keys(self, book: Book):
+        """Nothing of that is a reason to leave one for days."""
+
+        async def main(scene: Scene) -> object:
+            await scene.asks()
+            scene.book = book
+            scene.over()
+            await asyncio.sleep(5)
+            return [keys for _, keys, _ in scene.upstream.retired], scene.play.noted(KeysLeft)
+
+        assert playing(main) == ([("key-1",)], [])
+
+    def test_but_nothing_that_has_another(self):
+        """It could not, and would say that it has."""
+
+        async def main(scene: Scene) -> object:
+            await scene.asks()
+            scene.book = a_book(an_adc("hmac"), an_hmac("other", service_account=OTHERS))
+            scene.over()
+            await asyncio.sleep(5)
+            (left,) = scene.play.noted(KeysLeft)
+            return scene.upstream.at, getattr(left, "code", None)
+
+        assert playing(main) == ([], "NotConfigured")

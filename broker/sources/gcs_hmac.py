@@ -40,6 +40,7 @@ class GcsHmac(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     kind: ClassVar[Kind] = Kind.GCS_HMAC
     per_job: ClassVar[bool] = True
+    keys_of: ClassVar[tuple[str, ...]] = ("service_account", "endpoint_url")
 
     service_account: Annotated[
         str,
