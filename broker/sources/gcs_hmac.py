@@ -6,6 +6,7 @@ configuration has to say so. Each call deletes the keys of that account which ar
 left by a broker that died, or made for a job whose end nobody tells.
 """
 
+import contextlib
 import re
 import urllib.parse
 from datetime import datetime
@@ -29,7 +30,9 @@ MOST = 10  # keys that Google lets a service account have
 SLACK = 60.0  # seconds that Google's clock may be ahead of what its answer says of it
 _END = r"$(?!\n)"
 _PART = r"\{(?:caller|hostname|uid|user|group)\}"
-_KEY = re.compile(r"[!-~]{1,1024}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")  # it stands in a URL, and people read it
+_SECRET = re.compile(r"[!-~]{1,1024}")
+_PAGES = 10  # of the list; an account has ten keys, but a page may be empty
 _GONE = 404
 
 T = TypeVar("T")
@@ -134,28 +137,47 @@ class _Account:
 
     def reap(self, spent: tuple[str, ...] = ()) -> int:
         """Deactivate and delete what is `spent`, and what is older than twice the ttl; how many are left."""
-        page, answered = self._read("GET", f"{self._keys}?{self._named}", _Page)
-        ours = [key for key in page.items if key.account == self._spec.service_account and key.state != "DELETED"]
-        oldest = answered.now - 2 * self._spec.ttl
+        ours, now = self._list()
+        oldest = now - 2 * self._spec.ttl
         over = [key for key in ours if key.id in spent or _moment(key.created) < oldest]
         for key in over:
-            url = f"{self._keys}/{urllib.parse.quote(key.id, safe='')}"
-            if key.state == "ACTIVE":  # Google deletes none that is
-                self._end("PUT", url, json_api.encoded({"state": "INACTIVE"}))
-            self._end("DELETE", url)
+            self._delete(key)
         return len(ours) - len(over)
+
+    def _list(self) -> tuple[list["_Key"], float]:
+        """The account's keys, and when that was so by Google's clock."""
+        ours: list[_Key] = []
+        after = ""
+        for _ in range(_PAGES):
+            page, answered = self._read("GET", f"{self._keys}?{self._named}{after}", _Page)
+            ours += [key for key in page.items if key.account == self._spec.service_account and key.state != "DELETED"]
+            if not all(_ID.fullmatch(key.id) for key in ours):
+                raise _malformed()
+            if not page.next:
+                return ours, answered.now
+            after = "&" + urllib.parse.urlencode({"pageToken": page.next})
+        raise _malformed()
+
+    def _delete(self, key: "_Key") -> None:
+        url = f"{self._keys}/{key.id}"
+        if key.state == "ACTIVE":  # Google deletes none that is
+            self._end("PUT", url, json_api.encoded({"state": "INACTIVE"}))
+        self._end("DELETE", url)
 
     def create(self) -> Minted:
         """A key. Its end is ours to say, as Google says none, and counted from Google's own word of its making."""
         made, answered = self._read("POST", f"{self._keys}?{self._named}", _Made)
         key = made.metadata
-        if key.account != self._spec.service_account or key.state != "ACTIVE":
+        if key.account != self._spec.service_account or not _ID.fullmatch(key.id):
             raise _malformed()
-        if not _KEY.fullmatch(key.id) or not _KEY.fullmatch(made.secret):
-            raise _malformed()
-        age = answered.now - _moment(key.created)
-        if abs(age) > SLACK:
-            raise _malformed()
+        try:
+            age = answered.now - _moment(key.created)
+            if key.state != "ACTIVE" or not _SECRET.fullmatch(made.secret) or abs(age) > SLACK:
+                raise _malformed()
+        except Malformed:
+            with contextlib.suppress(MintError):
+                self._delete(msgspec.structs.replace(key, state="ACTIVE"))  # else the next try makes one more
+            raise
         lifetime = self._spec.ttl - max(age, 0.0)
         return Minted(
             Variables((("GCS_KEY", Secret(key.id)), ("GCS_SECRET", Secret(made.secret)))),
@@ -219,6 +241,7 @@ class _Key(msgspec.Struct):
 
 class _Page(msgspec.Struct):
     items: tuple[_Key, ...] = ()
+    next: str = msgspec.field(name="nextPageToken", default="")
 
 
 class _Made(msgspec.Struct):

@@ -56,6 +56,7 @@ class FakeGcsHmac:
         self.keys: dict[str, HmacKey] = {}
         self.accounts = {ACCOUNT}
         self.may_administer = True
+        self.paged: int | None = None
         self.done: list[str] = []
         self.made: list[HmacKey] = []
         self.steps: Callable[[str], None] = lambda _: None
@@ -113,13 +114,24 @@ class FakeGcsHmac:
             return _error(404)
         theirs = [key for key in self.keys.values() if key.account == account]
         if call.method == "GET":
-            return _json({"kind": "storage#hmacKeysMetadata", "items": [key.shown() for key in theirs]})
+            return self._page(theirs, call.query.get("pageToken"))
         if call.method != "POST" or len(theirs) >= MOST:
             return _error(400)
         key = self.plant(0, account)
         self.made.append(key)
         self.done.append("create")
         return _json({"kind": "storage#hmacKey", "metadata": key.shown(), "secret": key.secret})
+
+    def _page(self, theirs: list[HmacKey], token: str | None) -> Answer:
+        """All of them, or a page of `paged` and where the next one begins."""
+        begins = int((token or "page-0").removeprefix("page-"))
+        ends = len(theirs) if self.paged is None else begins + self.paged
+        shown: dict[str, Any] = {"kind": "storage#hmacKeysMetadata"}
+        if items := [key.shown() for key in theirs[begins:ends]]:  # Google leaves out what is empty
+            shown["items"] = items
+        if ends < len(theirs):
+            shown["nextPageToken"] = f"page-{ends}"
+        return _json(shown)
 
     def _one(self, call: Call, id_: str) -> Answer:
         key = self.keys.get(id_)

@@ -20,6 +20,7 @@ from tests.made import a_book, a_minted, an_hmac
 pytestmark = pytest.mark.usefixtures("aws_home")
 
 DAY = 86_400
+OLD = "2020-01-01T00:00:00Z"
 Specs = Callable[..., GcsHmac]
 
 
@@ -146,6 +147,45 @@ class TestMint:
             assert mint(specs(endpoint_url=served.url), given).lifetime > DAY - 5
 
 
+class TestList:
+    def test_a_key_that_stands_on_another_page_is_found(self, gcs: FakeGcsHmac, specs: Specs, given: Given):
+        """Google may give a list in parts."""
+        gcs.paged = 3
+        spent = [gcs.plant(60) for _ in range(MOST)][-1]
+        retire(specs(), msgspec.structs.replace(given, spent=(spent.id,)))
+        assert spent.id not in gcs.keys
+
+        gcs.plant(60)
+        with pytest.raises(Throttled):
+            mint(specs(), given)
+
+    @pytest.mark.parametrize(
+        "page",
+        [
+            {"nextPageToken": "for ever"},
+            {"nextPageToken": 7},
+            {"items": {}},
+            {"items": [{}]},
+            {"items": [{"accessId": "..", "serviceAccountEmail": ACCOUNT, "timeCreated": OLD, "state": "ACTIVE"}]},
+            {"items": [{"accessId": "A", "serviceAccountEmail": ACCOUNT, "timeCreated": "CANARY", "state": "ACTIVE"}]},
+        ],
+    )
+    def test_one_that_makes_no_sense_ends_nothing(self, specs: Specs, given: Given, page: dict[str, object]):
+        """Nor does it make anything, or last for ever."""
+        asked: list[str] = []
+
+        def told(call: Call) -> Answer:
+            asked.append(call.method)
+            return Answer(200, json.dumps(page).encode())
+
+        with Served(told) as served, pytest.raises(Malformed) as caught:
+            retire(specs(endpoint_url=served.url), given)
+
+        assert set(asked) == {"GET"}
+        assert len(asked) <= 10
+        assert "CANARY" not in str(caught.value)
+
+
 class TestRefusals:
     def test_an_account_that_is_full_is_told_before_google_is_asked(self, gcs: FakeGcsHmac, specs: Specs, given: Given):
         """And waited for: a held lease must not be evicted for that."""
@@ -193,6 +233,7 @@ class TestRefusals:
             {"secret": None},
             {"metadata": {}},
             {"accessId": "a b"},
+            {"accessId": ".."},
             {"state": "INACTIVE"},
             {"serviceAccountEmail": "other@my-project.iam.gserviceaccount.com"},
             {"timeCreated": "2020-01-01T00:00:00Z"},
@@ -218,6 +259,9 @@ class TestRefusals:
             spec = specs(endpoint_url=served.url)
             with pytest.raises(Malformed):
                 mint(spec, given)
+
+        known = not {"metadata", "accessId", "serviceAccountEmail"} & set(changes) and changes != {"secret": None}
+        assert len(gcs.keys) == (0 if known else 1)  # else each try would leave one, up to ten
 
     @pytest.mark.parametrize(
         ("answer", "error"),
