@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -64,10 +65,18 @@ def _alone(path: str) -> Iterator[int]:
     except OSError as error:
         raise _unwritable(f"cannot make {path}.refreshed: {os.strerror(error.errno or 0)}") from None
     try:
+        _refuse_prepared(os.fstat(descriptor), path)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _refuse_prepared(status: os.stat_result, path: str) -> None:
+    """Whoever could put a record there would decide when to refresh, or have another file of ours overwritten."""
+    own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1
+    if not own or stat.S_IMODE(status.st_mode) & 0o077:
+        raise _unwritable(f"{path}.refreshed is not a file of this user alone: remove it")
 
 
 def _is_young(record: int, token: Secret) -> bool:
@@ -80,8 +89,10 @@ def _is_young(record: int, token: Secret) -> bool:
 
 
 def _note(record: int, last: "_Record") -> None:
-    os.ftruncate(record, 0)
-    os.pwrite(record, msgspec.json.encode(last), 0)
+    """A disk that has no room for it costs another refresh next time, and no mint."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(record, 0)
+        os.pwrite(record, msgspec.json.encode(last), 0)
 
 
 def _write(path: str, token: Secret) -> None:

@@ -1,5 +1,7 @@
 """A refresh token that is exchanged in its file, by a strict fake of Alipan whose tokens may end by their use."""
 
+import errno
+import os
 import stat
 import threading
 
@@ -196,3 +198,39 @@ class TestRefused:
             kept.refresh()
 
         assert not kept.record.exists()
+
+    @pytest.mark.parametrize("fault", ["a second name", "for others", "a pipe", "a link"])
+    def test_a_record_that_somebody_else_may_have_prepared_is_not_touched(self, kept: Kept, fault: str):
+        """In a folder for all, such as /tmp, it might be another file of ours by its second name."""
+        victim = kept.path.parent / "victim"
+        victim.write_text("precious")
+        victim.chmod(0o600)
+        match fault:
+            case "a second name":
+                kept.record.hardlink_to(victim)
+            case "for others":
+                kept.record.touch(0o666)
+                kept.record.chmod(0o666)
+            case "a pipe":
+                os.mkfifo(kept.record, 0o600)
+            case _:
+                kept.record.symlink_to(victim)
+
+        with pytest.raises(IdentityMissing, match=r"token\.refreshed") as caught:
+            kept.refresh()
+
+        assert (caught.value.code, kept.asked, victim.read_text()) == ("ReferenceUnwritable", 0, "precious")
+
+    def test_a_disk_that_has_no_room_for_the_record_costs_no_mint(self, kept: Kept, monkeypatch: pytest.MonkeyPatch):
+        """The token is there; it is refreshed once more, next time."""
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", full)
+            kept.refresh()
+        assert kept.token != "first"
+        kept.refresh()
+
+        assert kept.asked == 2
