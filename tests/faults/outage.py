@@ -13,10 +13,9 @@ from broker import control_api as api
 from broker.errors import BrokerError
 from tests.cli.newcomer import TRAIN, WORLD, newcomer
 from tests.fakes.sts import FakeSts, Fault
-from tests.faults.stage import Broker
+from tests.faults.stage import SOON, Broker
 
 HOUR = 3600.0
-PROMPT = 1.0  # seconds: nobody waits longer while a lease is held; from memory it takes under a millisecond
 ALONE = """
     [callers.me]
     ME
@@ -105,7 +104,7 @@ def lease(broker: Broker) -> tuple[str, str]:
     """What a worker has now, and until when; it must come promptly."""
     began = time.monotonic()
     answer = broker.ask(broker.attested())
-    assert (answer.status, time.monotonic() - began < PROMPT) == (200, True)
+    assert (answer.status, time.monotonic() - began < SOON) == (200, True)
     return answer.json["AccessKeyId"], answer.json["Expiration"]
 
 

@@ -30,6 +30,7 @@ from tests.fakes.sts import FakeSts
 
 T = TypeVar("T")
 
+SOON = 3.0  # seconds: less than any deadline (5 s for a head), more than a machine needs that is busy with others
 ALICE, BOB, NOBODY = 4711, 4712, 4713  # uids without a name, as a container's often are
 CALLERS = """
     [callers.me]

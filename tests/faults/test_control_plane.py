@@ -15,7 +15,7 @@ from broker.errors import NoDaemon
 from broker.hold import Hold
 from tests.cli.newcomer import CREDBROKER, WORLD, newcomer, until
 from tests.fakes.sts import FakeSts
-from tests.faults.stage import ALICE, BOB, Broker, as_uid, everything, playing
+from tests.faults.stage import ALICE, BOB, SOON, Broker, as_uid, everything, playing
 
 DESCRIPTORS = 512  # of which the control socket may have 64, one uid 32, the admin address 64
 PER_UID = 32
@@ -115,7 +115,7 @@ class TestFault16:
                         end.sendall(b"x" if drip else b"")
                     assert time.monotonic() - began < 3 * DEADLINE
 
-        assert DEADLINE - 1 < time.monotonic() - began < DEADLINE + 2
+        assert DEADLINE - 1 < time.monotonic() - began < 2 * DEADLINE
 
     def test_a_body_that_does_not_come_is_408(self, tight: Broker):
         """It was promised, and the handler waits no longer."""
@@ -126,7 +126,7 @@ class TestFault16:
 
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"RequestTimeout" in answer
-        assert time.monotonic() - began < DEADLINE + 3
+        assert time.monotonic() - began < 2 * DEADLINE
 
     def test_a_worker_s_connection_is_held_beyond_every_deadline(self, tight: Broker):
         """`exec` has one for as long as its command runs, and nothing to say on it."""
@@ -165,7 +165,7 @@ class TestFault48:
         until(lambda: sum(map(is_open, ends)) == PER_UID, 3)
         with pytest.raises(NoDaemon, match="did not answer"):
             tight.client.get("/whoami", api.Who)
-        until(lambda: not any(map(is_open, ends)), DEADLINE + 3)
+        until(lambda: not any(map(is_open, ends)), 2 * DEADLINE)
 
         assert tight.client.get("/whoami", api.Who).uid == os.getuid()
         for end in ends:
@@ -180,7 +180,7 @@ class TestFault48:
             assert tight.client.get("/whoami", api.Who).uid == os.getuid()
             assert as_uid(BOB, lambda: Client(str(tight.user.socket)).get("/readyz", dict[str, object])["ready"])
             assert tight.ask(tight.attested()).status == 200
-            assert tight.healthy() < 1.0
+            assert tight.healthy() < SOON
 
     @ANOTHER
     def test_two_who_take_all_leave_some_for_root_and_the_daemons_user(self, tight: Broker):
@@ -201,6 +201,6 @@ class TestFault48:
         with playing(ALICE, taking(connect, 300)):
             time.sleep(1.0)
             for _ in range(20):
-                assert tight.healthy() < 1.0
-            assert tight.metric("event_loop_lag_seconds") < 1.0
+                assert tight.healthy() < SOON
+            assert tight.metric("event_loop_lag_seconds") < SOON
             assert descriptors(tight) < 32 + 64

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.newcomer import WORLD, newcomer
 from tests.fakes.sts import FakeSts
-from tests.faults.stage import Answer, Broker, everything, read_answer, statuses
+from tests.faults.stage import SOON, Answer, Broker, everything, read_answer, statuses
 
 DEADLINE = 5.0  # seconds for a head, by the contract; it is looked at once a second
 SLOW = 500
@@ -46,7 +46,7 @@ class TestFault16:
     """Slowloris: 500 connections, half of which send a byte now and then, half nothing."""
 
     def test_they_are_closed_at_the_deadline_and_everybody_else_is_served(self, patient: Broker):
-        """Not before: a slow network is no attack. Nine of ten healthy requests take a quarter of a second at most."""
+        """Not before: a slow network is no attack. No healthy request waits for that."""
         drip = b"GET /aws/train HTTP/1.1\r\nX-Slow: a"
         began = time.monotonic()
         slow = [patient.connect() for _ in range(SLOW)]
@@ -67,7 +67,7 @@ class TestFault16:
             end.close()
 
         assert DEADLINE <= lasted < 2 * DEADLINE + (all_open - began)
-        assert sorted(took)[len(took) * 9 // 10] < 0.25
+        assert max(took) < SOON
 
 
 def gone(ends: list[socket.socket]) -> bool:

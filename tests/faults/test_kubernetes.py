@@ -13,6 +13,7 @@ import pytest
 from tests.fakes.cluster import Signer
 from tests.fakes.google.registry import key_of
 from tests.faults.podstage import PodStage, staged
+from tests.faults.stage import SOON
 from tests.jwts import AUDIENCE, forgeries
 
 
@@ -91,7 +92,7 @@ class TestFault28Forgeries:
 
 class TestFault28Storm:
     def test_fault_28_unknown_keys_in_a_storm(self, stage: PodStage):
-        """Every one is refused, the keys are not asked for again, and a pod is served within a second meanwhile."""
+        """Every one is refused, the keys are not asked for again, and a pod that is known is served meanwhile."""
         claims = stage.api.cluster.claims(stage.pod, AUDIENCE)
         storm = [stage.api.cluster.signed({**claims, "jti": str(n)}, kid=f"storm-{n}") for n in range(300)]
         good, before = stage.token(), stage.api.calls["jwks"]
@@ -104,7 +105,7 @@ class TestFault28Storm:
 
         assert statuses <= {401, 503}
         assert {reply.status for reply in meanwhile} == {200}
-        assert max(reply.took for reply in meanwhile) < 1.0
+        assert max(reply.took for reply in meanwhile) < SOON
         assert stage.api.calls["jwks"] == before
 
 
@@ -155,14 +156,14 @@ class TestFault28Review:
         assert stage.ask_on(token).status == 200
 
     def test_a_server_that_does_not_answer_keeps_no_worker_waiting(self, stage: PodStage):
-        """503 within a second; the keys answer once it was given up."""
+        """503 long before it is given up; then the keys answer."""
         token = stage.token()
         with stage.api.failing("review", delay=20.0):
             first = stage.ask(token)
             later = stage.ask_on(token)
         stage.pass_time(11)
 
-        assert (first.status, first.took < 1.0) == (503, True)
+        assert (first.status, first.took < SOON) == (503, True)
         assert later.status == 200
 
 
@@ -177,7 +178,7 @@ class TestFault28Outage:
         fresh.pass_time(120)
         refused = fresh.ask(fresh.token())
 
-        assert (refused.status, refused.took < 1.0) == (503, True)
+        assert (refused.status, refused.took < SOON) == (503, True)
         fresh.api.come_back()
         fresh.pass_time(11)
         assert fresh.ask_on(fresh.token()).status == 200

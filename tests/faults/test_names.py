@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.newcomer import WORLD, newcomer, until
+from tests.cli.newcomer import PATIENCE, WORLD, newcomer, until
 from tests.fakes.sts import FakeSts
-from tests.faults.stage import Broker
+from tests.faults.stage import SOON, Broker
 
-PROMPT = 2.0  # seconds; 700 ms are promised, and two cores are shared
+LIBRARY = 5.0  # seconds that the C library waits for a cache, at least
 CALLERS = """
     [callers.group]
     group = "{group}"
@@ -140,9 +140,9 @@ class TestFault50:
         with broker.connect() as waiting:
             waiting.sendall(broker.attested())
             assert broker.ask(broker.head(Authorization=token)).status == 200
-            assert broker.healthy() < PROMPT
+            assert broker.healthy() < SOON
             assert waiting.recv(1 << 16).startswith(b"HTTP/1.1 503")
-            assert time.monotonic() - began < PROMPT
+            assert time.monotonic() - began < SOON
         refused = broker.ask(broker.attested())
         names.release()
 
@@ -169,7 +169,7 @@ class TestFault50:
         os.kill(broker.pid, signal.SIGHUP)
 
         assert names.asks(1.0) == {200}
-        assert broker.healthy() < PROMPT
+        assert broker.healthy() < SOON
         assert not broker.audit("Reloaded")
         names.release()
         until(lambda: broker.audit("Reloaded"))
@@ -182,7 +182,7 @@ class TestFault50:
         began = time.monotonic()
 
         assert names.broker.stop() == 0
-        assert time.monotonic() - began < 2 * PROMPT
+        assert time.monotonic() - began < PATIENCE
 
     @pytest.mark.root
     def test_the_c_library_itself_hangs(self, own: Broker):
@@ -203,7 +203,7 @@ class TestFault50:
             question.close()
 
         assert answer.startswith(b"HTTP/1.1 503")
-        assert (status, took < 2 * PROMPT) == (0, True)
+        assert (status, took < LIBRARY) == (0, True)
 
 
 @contextlib.contextmanager
