@@ -4,9 +4,12 @@ Each job has a key of its own that is gone soon after the job; and what a death 
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -117,6 +120,24 @@ class TestJobs:
         assert job.end() == 0
 
         assert site.tidied()
+
+    @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+    def test_nor_is_one_left_that_was_only_being_made(self, site: Site, signum: int):
+        """Somebody has thought better of it while Google was slow."""
+        made = threading.Event()
+
+        def slow(step: str) -> None:
+            if step == "after create":
+                made.set()
+                time.sleep(1.0)
+
+        site.gcs.steps = slow
+        job = subprocess.Popen([*CREDBROKER, "exec", "--", "true"], env=site.variables(), cwd=site.home)
+        assert made.wait(60)
+        job.send_signal(signum)
+
+        assert job.wait(60) == 128 + signum
+        assert site.gcs.done == ["create", "deactivate", "delete"]
 
     def test_and_soon_after_exec_was_killed(self, site: Site):
         """As a batch system does it."""
