@@ -141,7 +141,7 @@ class TestFault48:
         crowd = Crowd(small.port, 250, small.attested if what == "authorised" else None)
         with playing(ALICE, crowd):
             time.sleep(1.0)
-            assert accepted(small) <= 100 + 5
+            until(lambda: accepted(small) <= 100 + 5)
             assert nine_of_ten(served(small, small.attested())) < SOON
             assert as_uid(BOB, lambda: small.ask(small.attested()).status) == 200
             assert small.healthy() < SOON
