@@ -88,11 +88,11 @@ def _mint(source: Source, rendered: Rendered, given: Given) -> Minted:
 
 
 def _who(source: Source, rendered: Rendered, given: Given, minted: Minted) -> Facts:
-    """Whose it is; a key that no job will have does not outlive the question."""
+    """Whose it is; a key that nobody will have does not outlive the question."""
     try:
         return source.who(rendered.spec, minted.value)
     finally:
-        if rendered.spec.per_job and minted.facts.principal:
+        if source.retire and minted.facts.principal:
             _retire(source, rendered, msgspec.structs.replace(given, spent=(minted.facts.principal,)))
 
 

@@ -101,6 +101,13 @@ def who(spec: BackblazeB2, value: Value) -> Facts:
     return Facts()
 
 
+def retire(spec: BackblazeB2, given: Given) -> None:
+    """Delete these keys before their time, named as their facts have them."""
+    account = _Account(spec)
+    for principal in given.spent:
+        account.delete(principal.partition("/")[0])
+
+
 class _Account:
     """An account's API, as the key that makes keys may use it. Nothing of it outlives one mint."""
 
@@ -249,4 +256,4 @@ class _NewKey(msgspec.Struct):
     buckets: tuple[str, ...] = msgspec.field(name="bucketIds", default=())
 
 
-SOURCES = (Source(name="backblaze-b2", spec=BackblazeB2, mint=mint, who=who),)
+SOURCES = (Source(name="backblaze-b2", spec=BackblazeB2, mint=mint, who=who, retire=retire),)

@@ -72,6 +72,11 @@ def who(spec: ApiKey, value: Value) -> Facts:
     return Facts(principal=f"{spec.user}/{mark}", account=spec.tenancy)
 
 
+def retire(spec: ApiKey, given: Given) -> None:
+    """Delete these keys of the user's, named as their facts have them."""
+    Keyring(spec).end(principal.rpartition("/")[2] for principal in given.spent)
+
+
 def _key(listed: Answered, one: dict[str, Any], lifetime: float) -> Key:
     name = one.get("fingerprint")
     if not isinstance(name, str):
@@ -107,4 +112,4 @@ def _fingerprint(key: "RSAPrivateKey") -> str:
     return hashlib.md5(der, usedforsecurity=False).digest().hex(":")
 
 
-SOURCES = (Source(name="oci-api-key", spec=ApiKey, mint=mint, who=who),)
+SOURCES = (Source(name="oci-api-key", spec=ApiKey, mint=mint, who=who, retire=retire),)

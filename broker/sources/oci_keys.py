@@ -6,7 +6,7 @@ replaced lives to its own stated end, so that nobody who was handed it sees it g
 with Oracle's SDK.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, NoReturn
@@ -93,6 +93,11 @@ class Keyring:
         if len(left) >= self.spec.quota:
             self._full(left, listed)
         return self._ask("POST", "", msgspec.json.encode(details))
+
+    def end(self, names: Iterable[str]) -> None:
+        """Delete these before their time: nobody was given them."""
+        for name in names:
+            self._ask("DELETE", name, None)
 
     def _full(self, left: list[Key], listed: Answered) -> NoReturn:
         ends = [key.ends for key in left if key.ends is not None]

@@ -73,6 +73,11 @@ def who(spec: SecretKey, value: Value) -> Facts:
     return Facts(principal=value.access_key_id, account=spec.tenancy)
 
 
+def retire(spec: SecretKey, given: Given) -> None:
+    """Delete these keys of the user's."""
+    Keyring(spec).end(given.spent)
+
+
 def _key(listed: Answered, one: dict[str, Any]) -> Key:
     name, shown = one.get("id"), one.get("displayName")
     if not isinstance(name, str) or not _KEY_ID.fullmatch(name):
@@ -81,4 +86,4 @@ def _key(listed: Answered, one: dict[str, Any]) -> Key:
     return Key(name=name, ends=float(ours[1]) if ours else None)
 
 
-SOURCES = (Source(name="oci-customer-secret-key", spec=SecretKey, mint=mint, who=who),)
+SOURCES = (Source(name="oci-customer-secret-key", spec=SecretKey, mint=mint, who=who, retire=retire),)

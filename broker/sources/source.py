@@ -13,8 +13,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     `mint` and `id_token` give a Minted; `who` asks upstream who a value is (one call, for `check`); `find` says in a
     few words which identity zero configuration would use, or None; `base` is the kind that `from` must name, and
-    `needs_base` whether it has to be there: where not, the ambient identity stands in. `retire`, for what is made
-    `per_job`, ends the keys that are `spent` (the `principal` of their facts) and what is left over.
+    `needs_base` whether it has to be there: where not, the ambient identity stands in. `retire` ends the keys that are
+    `spent` (the `principal` of their facts): those that `check` had made, and of what is made `per_job` a job's, with
+    what is left over.
     """
 
     name: str

@@ -89,16 +89,17 @@ class TestAnswer:
         assert ended.read_text() == "- a,b"
         assert isinstance(answer(book, "one", do="retire", given=Given(spent=("a",))), Unreachable)
 
+    @pytest.mark.parametrize("source", ["jobs", "keys"])
     @pytest.mark.parametrize("asked_of", ["upstream answers", "upstream does not"])
     def test_a_key_that_check_made_does_not_outlive_the_question(
-        self, tmp_path: Path, asked_of: str, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, source: str, asked_of: str, monkeypatch: pytest.MonkeyPatch
     ):
-        """No job will ever have it."""
+        """Nobody will ever have it, and some stores have few places for keys."""
         ended = tmp_path / "ended"
-        jobs = make_book(toys.read(toys.snapshot(jobs=f'source = "jobs"\ntext = "{ended}"')))
+        jobs = make_book(toys.read(toys.snapshot(jobs=f'source = "{source}"\ntext = "{ended}"')))
         if asked_of == "upstream does not":
-            broken = msgspec.structs.replace(toys.JOBS, who=mock.Mock(side_effect=Denied("not allowed")))
-            monkeypatch.setattr(child, "TABLE", {**toys.SOURCES, "jobs": broken})
+            broken = msgspec.structs.replace(toys.SOURCES[source], who=mock.Mock(side_effect=Denied("not allowed")))
+            monkeypatch.setattr(child, "TABLE", {**toys.SOURCES, source: broken})
 
         found = answer(jobs, "jobs", do="who")
 

@@ -42,12 +42,12 @@ class JobsToy(Toy, frozen=True, kw_only=True):
     per_job: ClassVar[bool] = True
 
 
-def mint_key(spec: JobsToy, given: Given) -> Minted:
+def mint_key(spec: Toy, given: Given) -> Minted:
     """One token, as the key `key-1`."""
     return msgspec.structs.replace(mint(spec, given), facts=Facts(principal="key-1"))
 
 
-def retire(spec: JobsToy, given: Given) -> None:
+def retire(spec: Toy, given: Given) -> None:
     """Write down what is to be ended."""
     base = given.base.token.open() if isinstance(given.base, AccessToken) else "-"
     Path(spec.text).write_text(f"{base} {','.join(given.spent)}")
@@ -158,7 +158,8 @@ def _introspect(_: Toy, __: Given) -> str:
 TOY = Source(name="toy", spec=Toy, mint=mint, who=who, base=Kind.GOOGLE, id_token=id_token, find=lambda spec: spec.text)
 DUMB = Source(name="dumb", spec=Toy, mint=mint, who=who)  # neither finds anything nor mints ID tokens
 JOBS = Source(name="jobs", spec=JobsToy, mint=mint_key, who=who, base=Kind.GOOGLE, retire=retire)
-SOURCES = {source.name: source for source in (TOY, DUMB, JOBS)}
+KEYS = Source(name="keys", spec=Toy, mint=mint_key, who=who, retire=retire)  # everybody's, and not a job's
+SOURCES = {source.name: source for source in (TOY, DUMB, JOBS, KEYS)}
 
 
 def config(**credentials: str) -> str:

@@ -11,7 +11,7 @@ from broker.errors import Denied, IdentityMissing, Malformed, MintError, Throttl
 from broker.model import AwsKeys, Given, Kind, Reference
 from broker.secret import Secret
 from broker.sources import rotation
-from broker.sources.backblaze_b2 import BackblazeB2, mint, who
+from broker.sources.backblaze_b2 import BackblazeB2, mint, retire, who
 from tests.fakes.b2 import ACCOUNT, ALL, REGION, FakeB2, Key
 from tests.fakes.objects import Buckets
 from tests.fakes.serving import Answer, Call, Served
@@ -246,3 +246,15 @@ class TestWho:
         spec = specs(capabilities=("writeFiles",))
 
         who(spec, mint(spec, GIVEN).value)
+
+
+class TestRetire:
+    def test_that_key_alone_is_deleted(self, b2: FakeB2, specs: Specs):
+        """What `check` made does not live on for its `ttl`."""
+        first, second = mint(specs(), GIVEN), mint(specs(), GIVEN)
+        assert first.facts.principal
+
+        retire(specs(), Given(spent=(first.facts.principal,)))
+
+        assert isinstance(second.value, AwsKeys)
+        assert set(b2.keys) == {b2.master.id, second.value.access_key_id}

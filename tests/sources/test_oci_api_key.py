@@ -8,7 +8,7 @@ import pytest
 
 from broker.errors import Malformed, Throttled
 from broker.model import Files, Given, Kind, Minted
-from broker.sources.oci_api_key import ApiKey, mint, who
+from broker.sources.oci_api_key import ApiKey, mint, retire, who
 from tests.fakes.google.registry import key_of
 from tests.fakes.oci import BROKER, JOBS, REGION, TENANCY
 from tests.sources.oci_world import OciWorld, oci_world
@@ -88,6 +88,17 @@ class TestWho:
         world.fake.keys[JOBS, "apiKeys"].clear()
         with pytest.raises(Malformed, match="without the key"):
             who(spec(world), minted.value)
+
+
+class TestRetire:
+    def test_that_key_alone_is_deleted(self, world: OciWorld):
+        """What `check` made takes none of the three places."""
+        first, second = mint(spec(world), Given()), mint(spec(world), Given())
+        assert first.facts.principal
+
+        retire(spec(world), Given(spent=(first.facts.principal,)))
+
+        assert [f"{JOBS}/{key['fingerprint']}" for key in world.fake.keys[JOBS, "apiKeys"]] == [second.facts.principal]
 
 
 class TestSpecs:

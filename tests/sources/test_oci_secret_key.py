@@ -9,7 +9,7 @@ import pytest
 
 from broker.errors import Malformed, Throttled
 from broker.model import AwsKeys, Given, Kind
-from broker.sources.oci_secret_key import SecretKey, mint, who
+from broker.sources.oci_secret_key import SecretKey, mint, retire, who
 from tests.fakes.oci import BROKER, JOBS, NAMESPACE, REGION
 from tests.fakes.serving import Answer, Call, Served
 from tests.sources.oci_world import OciWorld, oci_world
@@ -139,3 +139,13 @@ class TestWho:
         world.fake.keys[JOBS, KIND].clear()
         with pytest.raises(Malformed, match="without the key"):
             who(spec(world), minted.value)
+
+
+class TestRetire:
+    def test_that_key_alone_is_deleted(self, world: OciWorld):
+        """What `check` made takes neither of the two places."""
+        first, second = minted_id(world), minted_id(world)
+
+        retire(spec(world), Given(spent=(first,)))
+
+        assert there(world) == [second]
