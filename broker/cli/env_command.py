@@ -50,7 +50,7 @@ def command(form: str, ttl: int, explicit: str | None, **how: Any) -> None:
     worker = client.post("/worker", api.WorkerOrder(caller=making.caller, use=making.use, ttl=ttl), api.Worker)
     check_port(worker)
     folder = base / f"env-{int(time.time() + ttl)}-{worker.token_ids[0]}"
-    secrets = fetched(worker, making)
+    secrets = fetched(worker, making, settled=False)
     changes = environment(worker, making, str(folder), secrets, kept_fresh=False, socket=client.path)
     lay_out(changes.folders, contents(changes))
     first = firsts(worker, making)

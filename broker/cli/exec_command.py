@@ -75,7 +75,7 @@ def command(inherited: Inherited, /, cmd: tuple[str, ...], explicit: str | None,
     with workspace() as space, _engaged(space.folder, making, explicit, config) as engaged:
         worker = engaged.hold.worker
         settle(engaged.client, worker, making)
-        secrets, path = fetched(worker, making), engaged.client.path
+        secrets, path = fetched(worker, making, settled=True), engaged.client.path
         changes = environment(worker, making, space.folder, secrets, kept_fresh=True, socket=path)
         lay_out(changes.folders, contents(changes))
         whole = applied(changes, unwrapped(os.environ))

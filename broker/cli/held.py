@@ -1,6 +1,6 @@
 """What is held for a worker: waited for at its start, then fetched over the worker plane, as the worker would."""
 
-import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from broker import control_api as api
 from broker.cli.firsts import Making, firsts
 from broker.cli.mfa import NEEDS_CODE, mint
 from broker.cli.words import say, told_of, warn
-from broker.control_client import Client, WorkerPlane
+from broker.control_client import PATIENCE, Client, WorkerPlane
 from broker.errors import BrokerError
 from broker.secret import Secret
 from broker.worker_env import VariablesGrant
@@ -61,25 +61,37 @@ def _settle(client: Client, worker: api.Worker, name: str) -> None:
         mint(client, name, tuple(worker.caller.split("+")))
 
 
-def fetched(worker: api.Worker, making: Making) -> Fetched:
-    """What is held now of the credentials that a worker starts with; what is not is told by `settle`."""
-    plane, first = plane_of(worker), firsts(worker, making)
-    token, variables = None, []
-    oci: tuple[str, ...] = ()
-    if first.google:
-        with contextlib.suppress(BrokerError):
-            token = Secret(plane.lease(first.google.name, 0)[TOKEN_VARIABLE])
-    if first.oci:
-        with contextlib.suppress(BrokerError):
-            oci = tuple(plane.lease(first.oci.name, 0))
+def fetched(worker: api.Worker, making: Making, *, settled: bool) -> Fetched:
+    """What is held now of the credentials that a worker starts with.
+
+    Where that is not `settled`, it is waited for, and what there is not is told: an environment is made only once.
+    """
+    first, take = firsts(worker, making), _taking(worker, settled=settled)
+    google = take(first.google.name) if first.google else {}
+    oci = take(first.oci.name) if first.oci else {}
+    variables = []
     for one in first.variables:
-        with contextlib.suppress(BrokerError):
-            lease = plane.lease(one.name, 0)
+        if lease := take(one.name):
             plain = dict(one.settings)
             values = ((name, Secret(value)) for name, value in lease.items() if name not in plain and name != EXPIRY)
             grant = VariablesGrant(name=one.name, kind=one.kind, values=tuple(values), settings=one.settings)
             variables.append(grant)
-    return Fetched(token, oci, tuple(variables))
+    return Fetched(Secret(google[TOKEN_VARIABLE]) if google else None, tuple(oci), tuple(variables))
+
+
+def _taking(worker: api.Worker, *, settled: bool) -> Callable[[str], dict[str, str]]:
+    """How one lease is taken; nothing where there is none."""
+    plane = plane_of(worker)
+
+    def take(name: str) -> dict[str, str]:
+        try:
+            return plane.lease(name, 0 if settled else PATIENCE)
+        except BrokerError as error:
+            if not settled:
+                warn(told_of(name, error).advice)
+            return {}
+
+    return take
 
 
 def left(lease: dict[str, str]) -> float:

@@ -102,7 +102,7 @@ class TestFetched:
     def test_googles_token_stands_in_the_environment(self, holding: Callable[..., Plane]):
         """AWS's keys never do: its SDKs ask for them."""
         plane = holding(data={"CLOUDSDK_AUTH_ACCESS_TOKEN": "ya29", "expires_at": "later"})
-        found = fetched(WORKER, Making())
+        found = fetched(WORKER, Making(), settled=True)
 
         assert found.token is not None
         assert (found.token.open(), found.variables, plane.asked) == ("ya29", (), [("data", 0)])
@@ -111,7 +111,7 @@ class TestFetched:
         """The plain ones are settings, and the expiry is no variable."""
         worker = granted(api.Granted(name="wandb", kind="env", first=False, settings=(("WANDB_MODE", "online"),)))
         holding(wandb={"WANDB_API_KEY": "k", "WANDB_MODE": "online", "expires_at": "later"})
-        (grant,) = fetched(worker, Making()).variables
+        (grant,) = fetched(worker, Making(), settled=True).variables
 
         assert [(name, value.open()) for name, value in grant.values] == [("WANDB_API_KEY", "k")]
         assert (grant.name, grant.kind, grant.settings) == ("wandb", "env", (("WANDB_MODE", "online"),))
@@ -120,14 +120,25 @@ class TestFetched:
         """They say which files there will be; the secrets go into those."""
         holding(jobs={"OCI_PRIVATE_KEY": "pem", "expires_at": "later"})
 
-        assert "OCI_PRIVATE_KEY" in fetched(granted(JOBS), Making()).oci
+        assert "OCI_PRIVATE_KEY" in fetched(granted(JOBS), Making(), settled=True).oci
 
     def test_what_is_not_held_now_is_left_out(self, holding: Callable[..., Plane]):
         """`settle` has told it already."""
         holding(data="NotReady", jobs="NotReady", wandb="NotReady")
         worker = granted(DATA, JOBS, api.Granted(name="wandb", kind="env", first=True))
 
-        assert fetched(worker, Making()) == held.Fetched()
+        assert fetched(worker, Making(), settled=True) == held.Fetched()
+
+    def test_what_was_not_settled_is_waited_for_and_told(
+        self, holding: Callable[..., Plane], capsys: pytest.CaptureFixture[str]
+    ):
+        """`env` makes its environment once: a key that takes a second must be in it, and one that cannot be is news."""
+        plane = holding(data={"CLOUDSDK_AUTH_ACCESS_TOKEN": "ya29"}, wandb="ReferenceAbsent")
+        found = fetched(granted(DATA, api.Granted(name="wandb", kind="env", first=True)), Making(), settled=False)
+
+        assert (found.token is not None, found.variables) == (True, ())
+        assert plane.asked == [("data", PATIENCE), ("wandb", PATIENCE)]
+        assert capsys.readouterr().err == "credbroker: warning: wandb: upstream said no\n"
 
 
 class TestLeft:
