@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -211,6 +212,15 @@ class TestImage:
         copied = {word for name, line in self.instructions if name == "COPY" for word in line.split()}
 
         assert {"pyproject.toml", "README.md", "LICENSE", "broker", "constraints.txt"} <= copied
+
+    def test_it_can_be_built_with_every_extra(self):
+        """There is no pip in the image to add one later."""
+        text = (TREE / "deploy/Dockerfile").read_text()
+        named = re.findall(r"EXTRAS=\[([a-z,]+)\]", text)
+        project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
+
+        assert [set(one.split(",")) for one in named] == [set(project["optional-dependencies"])]
+        assert '"$(echo dist/*.whl)$EXTRAS"' in text
 
     def test_it_does_not_run_as_root(self):
         """`credbroker serve` of root would take part in no boundary."""

@@ -12,5 +12,5 @@ def extra(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError:
-        advice = f"this source needs an extra where credbroker is installed: pip install 'credbroker[{name}]'"
+        advice = f"it needs an extra: install 'credbroker[{name}]' as credbroker was (uv tool install, pipx, pip)"
         raise Denied(advice, code="ExtraMissing") from None

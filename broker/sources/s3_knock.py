@@ -23,7 +23,7 @@ _UNKNOWN = {
     "ExpiredRequest": "it found the request too old: set this machine's clock",
     "AuthorizationHeaderMalformed": "it is of another region: correct `region`",
     "RequestTimeTooSkewed": "the clocks are too far apart: set this machine's",
-    "Unauthorized": "it does not know the keys: were they, or those they come from, revoked?",  # Cloudflare R2
+    "Unauthorized": "it does not know the keys: those they come from are revoked, or not of this account",  # R2
 }
 # What it says to keys that it knows, which may do other things.
 _KNOWN = frozenset({"AccessDenied", "MethodNotAllowed", "NotImplemented"})
@@ -100,7 +100,7 @@ def _judge(code: str, question: Question) -> None:
     if code == "NoSuchBucket":
         raise Denied(f"the store has no bucket {bucket}: correct `bucket` ({code})", code=code) from None
     if code == "AccessDenied":
-        advice = "the identity they come from has no right to it, or they are too narrow"
+        advice = "there is none, the identity they come from has no right to it, or they are too narrow"
         raise Denied(f"the store knows the keys but keeps {bucket} from them: {advice} ({code})", code=code) from None
 
 

@@ -61,7 +61,7 @@ class TestSignIn:
         for name in [name for name in sys.modules if name.startswith("azure.")]:
             monkeypatch.delitem(sys.modules, name)
 
-        with pytest.raises(Denied, match=r"pip install 'credbroker\[azure\]'"):
+        with pytest.raises(Denied, match=r"install 'credbroker\[azure\]'"):
             azure_login.sign_in(ambient(entra_world), STORAGE)
 
     def test_nothing_that_entra_says_is_logged(self, environment: EntraWorld, caplog: pytest.LogCaptureFixture):

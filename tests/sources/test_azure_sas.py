@@ -191,5 +191,5 @@ class TestRefusals:
         """azure-identity alone is not enough."""
         monkeypatch.setitem(sys.modules, "azure.storage.blob", None)
 
-        with pytest.raises(Denied, match=r"pip install 'credbroker\[azure\]'"):
+        with pytest.raises(Denied, match=r"install 'credbroker\[azure\]'"):
             minted(spec(account), base)

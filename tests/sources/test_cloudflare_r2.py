@@ -242,7 +242,7 @@ class TestWho:
         value = mint(spec, Given()).value
         r2.parents.clear()
 
-        with pytest.raises(IdentityMissing, match="were they, or those they come from, revoked"):
+        with pytest.raises(IdentityMissing, match="those they come from are revoked, or not of this account"):
             who(spec, value)
 
     def test_a_clock_that_is_off_is_told(self, local: Specs, r2: FakeR2):

@@ -98,7 +98,7 @@ class TestRefusals:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "oci", None)
 
-        assert "pip install 'credbroker[oci]'" in refused(world, Denied).advice
+        assert "install 'credbroker[oci]'" in refused(world, Denied).advice
         assert world.fake.asked == []
 
     @pytest.mark.parametrize(("status", "kind"), [(429, Throttled), (503, Unreachable), (418, Denied)])
