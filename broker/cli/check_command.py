@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from broker.cli.exposed import warn_of_exposed
 from broker.cli.mfa import ask_mfa_code
 from broker.cli.options import config_option, configuration, json_option
 from broker.cli.tables import LASTING, span, table
@@ -52,6 +53,7 @@ def command(config: str | None, *, offline: bool, as_json: bool) -> None:
     for one in state.wrong if state else ():
         say(f"{one}; a daemon would start, and keep no lease for the next start")
     keyless = bool(state and state.wrong)
+    warn_of_exposed(loaded[0].credentials if loaded else ())
     if offline:
         click.echo(_offline_json(loaded, state) if as_json else _offline_page(loaded, state))
         click.get_current_context().exit(int(keyless))

@@ -1,6 +1,6 @@
 """References to secrets, `{ file = ... }` and `{ env = ... }`, as they are configured. Reads none of them. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -23,9 +23,18 @@ def absolute(value: Any, table: Table, *steps: str) -> Any:
 
 def variables(credentials: Iterable[Credential]) -> frozenset[str]:
     """The variables of the environment that any of them refers to."""
-    specs = (credential.spec for credential in credentials)
-    values = (getattr(spec, name) for spec in specs for name in spec.__struct_fields__)
-    return frozenset(one.env for value in values for one in _references(value) if one.env)
+    return frozenset(one.env for credential in credentials for one in _all(credential) if one.env)
+
+
+def files(credential: Credential) -> tuple[str, ...]:
+    """The files that it refers to, by their paths."""
+    return tuple(one.file for one in _all(credential) if one.file)
+
+
+def _all(credential: Credential) -> Iterator[Reference]:
+    spec = credential.spec
+    for name in spec.__struct_fields__:
+        yield from _references(getattr(spec, name))
 
 
 def _references(value: Any) -> Iterable[Reference]:

@@ -75,3 +75,11 @@ class TestVariables:
         one = credential("{ A = { env = 'MY_A' }, B = { file = '/b' } }")
 
         assert references.variables([one]) == {"MY_A"}
+
+
+class TestFiles:
+    def test_it_names_every_file_and_no_variable(self):
+        """By absolute paths."""
+        found = references.files(credential("{ A = { file = 'a.key' }, B = { env = 'B' }, C = { file = '/c' } }"))
+
+        assert found == ("/etc/credbroker/a.key", "/c")
