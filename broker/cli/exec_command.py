@@ -165,14 +165,14 @@ def _engaged(folder: str, making: Making, explicit: str | None, config: str | No
             say(f"caller {hold.worker.caller} of the daemon at {path}")
             yield Engaged(client, hold, lambda: None)
             return
-        client, begun = stack.enter_context(_embedded(folder, config))
+        client, begun = stack.enter_context(_embedded(folder, making, config))
         hold = stack.enter_context(contextlib.closing(Hold.engage(client, order, claims=False)))
         say(f"caller {hold.worker.caller} of a broker for this command alone")
         yield Engaged(client, hold, begun)
 
 
 @contextlib.contextmanager
-def _embedded(folder: str, config: str | None) -> Iterator[tuple[Client, Callable[[], None]]]:
+def _embedded(folder: str, making: Making, config: str | None) -> Iterator[tuple[Client, Callable[[], None]]]:
     """A daemon of our own, in a process of its own: should we be killed, it still cleans up.
 
     It is quiet until it is told that the command has begun: what is wrong before then, we say ourselves.
@@ -188,6 +188,8 @@ def _embedded(folder: str, config: str | None) -> Iterator[tuple[Client, Callabl
                     str(theirs.fileno()),
                     folder,
                     *(("--config", config) if config else ()),
+                    *((f"--as={making.caller}",) if making.caller else ()),
+                    *(f"--use={name}" for name in making.use),
                 ],
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C is for the command, which may need its credentials to clean up

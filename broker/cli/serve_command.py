@@ -30,7 +30,13 @@ if TYPE_CHECKING:  # the daemon is heavy, and --help must not load it
 @click.command("serve")
 @config_option
 @click.option("--private", "private", nargs=2, type=(int, str), hidden=True, help="For exec: its socket and folder.")
-def command(config: str | None, private: tuple[int, str] | None) -> None:
+@click.option("--as", "caller", hidden=True, help="For exec: its caller, if it names one.")
+@click.option(
+    "--use", hidden=True, multiple=True, help="For exec: the credentials that it is to have, if it names any."
+)
+def command(
+    config: str | None, private: tuple[int, str] | None, caller: str | None = None, use: tuple[str, ...] = ()
+) -> None:
     """Run the daemon in the foreground.
 
     \b
@@ -57,7 +63,9 @@ def command(config: str | None, private: tuple[int, str] | None) -> None:
     logs.hush()
     with socket.socket(fileno=private[0]) as watch:
         try:
-            uvloop.run(_serve_privately(prepare(config, private[1]), watch))
+            start = prepare(config, private[1])
+            wanted = msgspec.structs.replace(start, config=_wanted(start.config, caller, use))
+            uvloop.run(_serve_privately(wanted, watch))
         except BrokerError as error:
             watch.settimeout(None)
             with contextlib.suppress(OSError):
@@ -172,6 +180,19 @@ def _alone(config: Config) -> Config:
         state_key=None,
     )
     return msgspec.structs.replace(config, daemon=daemon)
+
+
+def _wanted(config: Config, caller: str | None, use: tuple[str, ...]) -> Config:
+    """With no more grants than one `exec` has use for: what it does not want must not be minted for it.
+
+    Names that are not there change nothing: it is told about them when it asks.
+    """
+    callers = [one for one in config.callers if one.name == caller] or config.callers
+    narrowed = (
+        msgspec.structs.replace(one, grants=tuple(name for name in one.grants if name in use or not use))
+        for one in callers
+    )
+    return msgspec.structs.replace(config, callers=tuple(narrowed))
 
 
 def _runtime_folder(config: Config, environ: MutableMapping[str, str]) -> str:

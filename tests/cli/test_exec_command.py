@@ -3,11 +3,23 @@
 import contextlib
 import json
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from tests.cli.newcomer import ACCOUNT, CHAIN, CODES, CREDBROKER, DEVICE, GUARDED, Newcomer
+from tests.cli.newcomer import (
+    ACCOUNT,
+    CHAIN,
+    CLOSED,
+    CODES,
+    CREDBROKER,
+    DEVICE,
+    GUARDED,
+    ONE_ROLE,
+    TRAIN,
+    Newcomer,
+)
 from tests.cli.terminal import at_terminal
 from tests.fakes.sts import FakeSts
 
@@ -189,6 +201,25 @@ class TestOptions:
 
         assert "CLOUDSDK_AUTH_ACCESS_TOKEN" not in found
         assert found["CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"]
+
+
+class TestMinted:
+    @pytest.mark.parametrize(
+        ("options", "roles"), [((), {TRAIN, CLOSED}), (("--as", "me"), {TRAIN}), (("--use", "train"), {TRAIN})]
+    )
+    def test_a_broker_of_its_own_mints_what_is_wanted_and_nothing_else(
+        self, user: Newcomer, sts: FakeSts, options: tuple[str, ...], roles: set[str]
+    ):
+        """Elsewhere that would be keys, of which some stores allow two or three."""
+        other = "\n[credentials.shut]\nsource = 'aws-assume-role'\nregion = 'eu-west-1'\n"
+        other += f"role_arn = '{CLOSED}'\nendpoint_url = '{sts.url}'\n"
+        other += "[callers.other]\nuid = 4711\nissuers = ['root']\ngrants = ['shut', 'train']\n"
+        user.configure(ONE_ROLE.format(role=TRAIN, sts=sts.url) + textwrap.indent(other, "    "))
+
+        ran = user.run("exec", "--private-home", *options, "--", "sh", "-c", "sleep 0.5")
+
+        assert (ran.status, "AccessDenied" in ran.err) == (0, False)
+        assert {call.form["RoleArn"] for call in sts.calls if call.action == "AssumeRole"} == roles
 
 
 class TestTokenFile:
