@@ -76,6 +76,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None  # None: as long as the connection that holds it
     unclaimed: bool = False  # a restart has cut it off from that connection
     token: str | None = None
+    beside: str | None = None  # the token of the same worker that it ends with
     pod: str | None = None  # namespace/name
 
 

@@ -105,8 +105,9 @@ def list_(as_json: bool, explicit: str | None) -> None:
 def revoke(ids: tuple[str, ...], caller: str | None, everything: bool, as_json: bool, explicit: str | None) -> None:
     """End tokens now, by their ids, by a caller, or all; the next request that shows one is refused.
 
-    A command under `exec` loses its own too, and with it its credentials, until it is started again. Exit status 1 if
-    there is no token of some ID that you may see; the others have ended then.
+    A worker has two, one for headers and one for paths: the second ends with the first. A command under `exec` loses
+    its own too, and with it its credentials, until it is started again. Exit status 1 if there is no token of some ID
+    that you may see; the others have ended then.
     """
     if bool(ids) + (caller is not None) + everything != 1:
         raise click.UsageError("which tokens? Name their ids, or one of --caller and --all")

@@ -1,7 +1,7 @@
 """Worker tokens for those who may have them: issued, held, listed, revoked. No HTTP in here."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 
 import msgspec
 
@@ -108,11 +108,11 @@ class Issuer:
         return Counter(name for entry in self._tokens.list() for name in _names(entry))
 
     def revoke(self, account: Account, token_id: str) -> api.Token:
-        """End a token before its time."""
+        """End a token before its time, and those that were issued beside it."""
         entry = self._tokens.entry(token_id)
         if entry is None or not _names(entry) <= self._rights.seen_by(account).keys():
             raise Refused(404, "NotFound", "no token of that id that you may see: credbroker token list has them")
-        self._end(token_id, "revoked", account.uid)
+        self.end(account, (token_id, *self._beside({token_id})))
         return listed(entry)
 
     def chosen(self, account: Account, order: api.RevokeOrder) -> api.Revoked:
@@ -121,7 +121,8 @@ class Issuer:
         if order.ids:
             found = (self._tokens.entry(one) for one in order.ids)
             ids = {entry.id for entry in found if entry is not None and _names(entry) <= seen}
-            wanted = tuple(dict.fromkeys(order.ids))
+            wanted = dict.fromkeys((*order.ids, *self._beside(ids)))
+            ids |= wanted.keys() - set(order.ids)
             return api.Revoked(
                 ids=tuple(one for one in wanted if one in ids), missing=tuple(one for one in wanted if one not in ids)
             )
@@ -150,6 +151,10 @@ class Issuer:
         for entry in self._tokens.list():
             if entry.caller.pod is not None and not self._still_is(entry.caller, entry.caller.pod):
                 self._end(entry.id, "caller-gone", None)
+
+    def _beside(self, ids: Container[str]) -> Iterator[str]:
+        """The other tokens of the same workers: who is to have no more AWS keys is to have no more of Google's."""
+        return (entry.id for entry in self._tokens.list() if entry.beside in ids)
 
     def _caller(self, account: Account, order: api.WorkerOrder) -> Caller:
         """Who the worker will be: the named caller, if the account may have its tokens, else all that it is."""
@@ -220,5 +225,6 @@ def listed(entry: TokenEntry) -> api.Token:
         issued_by=entry.issued_by,
         expires_at=_ends(entry),
         unclaimed=entry.unclaimed,
+        beside=entry.beside,
         pod=f"{entry.caller.pod.namespace}/{entry.caller.pod.name}" if entry.caller.pod else None,
     )

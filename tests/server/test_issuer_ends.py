@@ -60,6 +60,18 @@ class TestRevokeMany:
         assert self.chosen(office, CAROL, caller="pods") == ((pods,), ())
         assert self.chosen(office, BOB, caller="guest") == ((guest,), ())
 
+    def test_the_other_token_of_the_same_worker_ends_with_it(self, office: Office):
+        """Else who lost AWS would keep Google; the other way round, no more ends than was named."""
+        worker, other = engaged(office, ALICE), engaged(office, ALICE)
+        header, path = worker.token_ids
+
+        assert self.chosen(office, ALICE, ids=(header,)) == ((header, path), ())
+        assert self.chosen(office, ALICE, ids=(header, path)) == ((header, path), ())
+        assert self.chosen(office, ALICE, ids=(path,)) == ((path,), ())
+        office.issuer.revoke(ACCOUNTS[ALICE], header)
+        assert {one.id for one in office.issuer.seen_by(ACCOUNTS[ALICE])} == set(other.token_ids)
+        assert [one.beside for one in office.issuer.seen_by(ACCOUNTS[ALICE])] == [None, other.token_ids[0]]
+
     def test_ids_of_others_are_as_ids_of_none(self, office: Office):
         """They are told, and the rest is ended all the same; twice named is once ended."""
         trainer, guest = issued(office, DAVE).id, issued(office, DAVE, "guest").id
