@@ -63,11 +63,14 @@ MUTANTS = [
     Mutant(
         "keeps one lease for all callers",
         rounds,
-        "keeper = self._keepers.get(rendered.key)\n",
-        "keeper = next((one for one in self._keepers.values() if one.rendered.label == rendered.label), None)\n",
+        "(keeper := self._keepers.get(rendered.key))",
+        "(keeper := next((one for one in self._keepers.values() if one.rendered.label == rendered.label), None))",
     ),
     Mutant(
-        "mints for each who asks", rounds, "if flight is None:\n", "if True:\n            keeper.in_flight = False\n"
+        "mints for each who asks",
+        rounds,
+        "if (flight := self._flights.get(key)) is None:\n",
+        "if True:\n            keeper.in_flight = False\n",
     ),
     Mutant(
         "plans nothing after a failure",
