@@ -58,7 +58,7 @@ def command(config: str | None, *, offline: bool, as_json: bool) -> None:
         click.echo(_offline_json(loaded, state) if as_json else _offline_page(loaded, state))
         click.get_current_context().exit(int(keyless))
     checker, findings, lost = asyncio.run(_findings(loaded[:2] if loaded else None))
-    more = [*_absent(loaded, findings, lost), *_in_a_daemon(checker)]
+    more = [*_absent(loaded, findings, lost), *_in_a_daemon(checker), *_forgotten(loaded)]
     click.echo(msgspec.json.encode(findings) if as_json else _page(_where(loaded), findings, more))
     for name, advice in lost.items():
         say(f"{name}: nobody could look for an identity: {advice}")
@@ -134,6 +134,14 @@ def _in_a_daemon(checker: "Checker") -> Iterator[str]:
     if missing := checker.missing():
         code = "; it has no MFA code until somebody brings one" if checker.with_code else ""
         yield f"readiness: a daemon would wait for {', '.join(missing)}: its /readyz counts these as missing{code}"
+
+
+def _forgotten(loaded: Loaded) -> Iterator[str]:
+    """What a daemon that is restarted cannot know any more."""
+    if loaded and loaded[0].daemon.state_dir is None:
+        for one in loaded[0].credentials:
+            if one.spec.per_job:
+                yield f"{one.name}: without state_dir a restart forgets the keys of running jobs, which age then ends"
 
 
 def _say_no_service(loaded: Loaded) -> None:

@@ -164,6 +164,7 @@ class TestJobs:
 
         assert (checked.status, site.gcs.done) == (0, ["create", "deactivate", "delete"])
         assert ACCOUNT in checked.out
+        assert "hmac: without state_dir a restart forgets the keys of running jobs" in checked.out
 
     def test_who_shows_no_token_shares_one_that_age_ends(self, site: Site):
         """By the uid alone there is no telling when a job is over."""
