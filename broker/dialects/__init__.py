@@ -12,7 +12,7 @@ Wish = Want | Reply | imds.NewToken | imds.RoleList
 
 
 class Dialect(Protocol):
-    """What a dialect's module offers: pure functions and three constants."""
+    """What a dialect's module offers: pure functions and two constants."""
 
     @property
     def NAME(self) -> str:  # noqa: N802 - a module's constant
@@ -21,10 +21,6 @@ class Dialect(Protocol):
     @property
     def path_token_ok(self) -> bool:
         """Whether a token in the path opens it; only where clients have no header to carry one."""
-
-    @property
-    def attested_without_header(self) -> bool:
-        """Whether the protocol's own header asks to be known by the kernel's uid."""
 
     def parse(self, request: Request) -> Wish | None:
         """What is wanted, a reply that needs no lease, or None where there is no such path. Raises Refused.

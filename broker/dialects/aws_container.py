@@ -10,7 +10,6 @@ from broker.wire import Reply, Request, json_body, timestamp
 
 NAME = "aws"
 path_token_ok = False
-attested_without_header = False
 
 _HINT = "set AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE and AWS_CONTAINER_AUTHORIZATION_TOKEN; `credbroker env` prints them"
 

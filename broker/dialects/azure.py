@@ -11,7 +11,6 @@ from broker.wire import Reply, Request, json_body
 
 NAME = "azure"
 path_token_ok = False
-attested_without_header = False
 
 VERSION = "2019-08-01"
 _HINT = "set IDENTITY_ENDPOINT and IDENTITY_HEADER; `credbroker env` prints them"

@@ -12,7 +12,6 @@ from broker.wire import Reply, Request, json_body
 
 NAME = "databricks"
 path_token_ok = True  # its clients send no header of ours
-attested_without_header = False
 
 EARLY = 300  # seconds: the SDK asks again only when a token has expired, and requests of its own may last
 VERSION = "1"

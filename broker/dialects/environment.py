@@ -10,7 +10,6 @@ from broker.wire import Reply, Request, json_body, timestamp
 
 NAME = "env"
 path_token_ok = False
-attested_without_header = False
 
 STORAGE = "https://storage.azure.com"
 STORAGE_TOKEN = "AZURE_STORAGE_TOKEN"  # noqa: S105 - the name of a variable, which object_store reads

@@ -15,7 +15,6 @@ from broker.wire import Reply, Request, json_body
 
 NAME = "gcp"
 path_token_ok = True
-attested_without_header = True
 
 DEFAULT = "default"
 

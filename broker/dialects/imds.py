@@ -19,7 +19,6 @@ from broker.wire import Reply, Request, json_body, timestamp
 
 NAME = "imds"
 path_token_ok = False
-attested_without_header = True
 
 TOKEN_FIELD = "x-aws-ec2-metadata-token"  # noqa: S105 - a field's name
 TTL_FIELD = "X-aws-ec2-metadata-token-ttl-seconds"

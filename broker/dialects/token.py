@@ -11,7 +11,6 @@ from broker.wire import Reply, Request, json_body, timestamp
 
 NAME = "token"
 path_token_ok = False
-attested_without_header = False
 
 
 def parse(request: Request) -> Want | None:

@@ -45,10 +45,6 @@ class TestTable:
         """URLs end up in error texts: a token stands in one only where a client has no other place for it."""
         assert {dialect.NAME for dialect in EACH if dialect.path_token_ok} == {"databricks", "gcp"}
 
-    def test_only_the_metadata_servers_have_a_way_of_their_own_to_be_attested(self):
-        """Google's header and the PUT of IMDSv2; all others must say so in Authorization."""
-        assert {dialect.NAME for dialect in EACH if dialect.attested_without_header} == {"gcp", "imds"}
-
 
 class TestRefusals:
     @pytest.mark.parametrize("dialect", EACH)
