@@ -8,6 +8,7 @@ PURE = {"errors", "secret", "model", "details", "events", "wire", "clock", "sche
 PURE |= {"variables"}
 SHAPE = PURE | {"config.shape"}
 DECISIONS = SHAPE | {"plan", "policy", "keeper"}
+LAYERS = (DECISIONS, SHAPE, PURE)  # the widest first
 
 # Who may import whom. A room is a module or a folder of broker/; the longest name that fits decides.
 ARROWS: dict[str, set[str]] = {
@@ -21,7 +22,7 @@ ARROWS: dict[str, set[str]] = {
     "variables": set(),
     "waiting": set(),
     "threads": set(),
-    "wire": {"errors"},
+    "wire": set(),
     "model": {"secret"},
     "details": set(),
     "events": {"details", "model"},
@@ -47,14 +48,14 @@ ARROWS: dict[str, set[str]] = {
     "retiring": DECISIONS | {"desk", "rounds", "waiting"},
     "desk": DECISIONS | {"rounds"},
     # What is and what happened, told.
-    "status": {"control_api", "keeper", "model", "plan"},
-    "metrics": {"events", "keeper", "model"},
-    "audit": {"clock", "events", "model", "safefile"},
+    "status": {"control_api", "keeper", "plan"},
+    "metrics": {"events", "keeper"},
+    "audit": {"clock", "events"},
     "audit_file": {"errors"},
-    "logs": {"details", "errors", "events", "model"},
-    "ledger": {"audit", "events", "logs", "metrics"},
+    "logs": {"details", "events"},
+    "ledger": {"events"},
     # Processes.
-    "process": {"errors"},
+    "process": set(),
     "supervisor": {"process"},
     "minter": set(),  # the folder itself holds nothing but a sentence
     "minter.frames": PURE,
@@ -72,29 +73,28 @@ ARROWS: dict[str, set[str]] = {
     "checking": SHAPE | {"minter.client", "minter.frames", "plan"},
     "server.sockets": SHAPE | {"callers"},
     "server": DECISIONS
-    | {"callers", "codes", "control_api", "desk", "dialects", "explaining", "head", "ledger", "metrics", "origin"}
+    | {"callers", "codes", "control_api", "desk", "dialects", "explaining", "head", "metrics", "origin"}
     | {"rounds", "server.sockets", "state", "status", "threads", "waiting"}
     | {"worker_env"},  # what a pod sets, told with its path token
     # The worker's and the command line's side.
-    "worker_env": SHAPE | {"dialects"},
+    "worker_env": SHAPE,
     "identity": {"worker_env"},
     "control_client": SHAPE | {"control_api", "server.sockets"},
     "doctor": SHAPE | {"control_api", "control_client", "server.sockets", "worker_env"},
     "hold": {"control_api", "control_client", "errors"},
-    "files": PURE | {"control_client"},
+    "files": PURE,
     "run_command": {"errors", "process"},
     # The tops: they put the rest together.
     "vetting": SHAPE | {"config", "plan"},
     "reloading": SHAPE | {"plan", "supervisor", "threads", "vetting"},
     "upstream": SHAPE | {"config", "identity", "minter.asking", "minter.client"},
     "daemon": DECISIONS
-    | {"audit", "audit_file", "callers", "checking", "config", "control_api", "desk", "dialects", "ledger", "logs"}
-    | {"kept_leases", "metrics", "minter.asking", "process", "reloading", "retiring", "rounds", "server", "upstream"}
-    | {"server.sockets", "sources", "state", "status", "supervisor", "waiting", "worker_env"},
+    | {"audit", "audit_file", "callers", "checking", "config", "desk", "kept_leases", "ledger", "logs", "metrics"}
+    | {"minter.asking", "process", "reloading", "retiring", "rounds", "server", "supervisor", "upstream"},
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
-    | {"minter.client", "minter.frames", "plan", "process", "run_command", "server.sockets", "sources", "worker_env"}
-    | {"explaining", "state", "vetting"},
+    | {"explaining", "minter.client", "plan", "process", "run_command", "server.sockets", "state", "vetting"}
+    | {"worker_env"},
 }
 
 LOOPS = {"reloading", "retiring", "rounds", "threads", "kept_leases", "server", "minter.client", "daemon", "cli"}
@@ -102,8 +102,8 @@ LOOPS |= {"waiting"}
 # Who may import what others wrote; what stands in neither table is free.
 KEPT_IN = {
     "asyncio": LOOPS,
-    "uvloop": LOOPS,
-    "aiohttp": LOOPS,
+    "uvloop": {"cli"},
+    "aiohttp": {"server"},
     "prometheus_client": {"metrics"},
     "structlog": {"logs"},
     "click": {"cli"},

@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from tests.house import ARROWS, EMPTY_NAMES, KEPT_IN, LATE, LONGEST_FILE, LONGEST_FUNCTION, OPENERS, TASKS, TREE
+from tests.house import (
+    ARROWS,
+    EMPTY_NAMES,
+    KEPT_IN,
+    LATE,
+    LAYERS,
+    LONGEST_FILE,
+    LONGEST_FUNCTION,
+    OPENERS,
+    TASKS,
+    TREE,
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -96,10 +107,29 @@ def crossings(found: Iterable[Module]) -> list[str]:
                 breaches.append(module.at(step.node, "say the whole name: broker..."))
             if not step.name.startswith("broker."):
                 continue
-            target = room(step.name if step.name in known else step.name.rpartition(".")[0])
+            target = _target(step, known)
             if module.room is not None and target not in {"", module.room, *ARROWS.get(module.room, ())}:
                 breaches.append(module.at(step.node, f"{module.room} may not know {target}"))
     return breaches
+
+
+def idle(found: list[Module]) -> list[str]:
+    """Arrows that no import goes along. Those of a layer are given together: they need not all be used."""
+    known, used = {module.name for module in found}, set[tuple[str | None, str | None]]()
+    for module in found:
+        used |= {(module.room, _target(step, known)) for step in imports(module) if step.name.startswith("broker.")}
+    layers = {name: next((layer for layer in LAYERS if layer <= arrows), set()) for name, arrows in ARROWS.items()}
+    return [
+        f"{name} need not know {target}"
+        for name, arrows in ARROWS.items()
+        for target in sorted(arrows - layers[name])
+        if (name, target) not in used
+    ]
+
+
+def _target(step: Import, known: set[str]) -> str | None:
+    """The room that an import of ours leads to: `from broker.a import b` may mean the module or what is in it."""
+    return room(step.name if step.name in known else step.name.rpartition(".")[0])
 
 
 def strangers(found: Iterable[Module]) -> list[str]:

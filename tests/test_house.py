@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.house import ARROWS, LONGEST_FILE, LONGEST_FUNCTION, TREE
-from tests.house_rules import RULES, Function, Module, Rule, functions, modules, room
+from tests.house_rules import RULES, Function, Module, Rule, functions, idle, modules, room
 
 BROKER = modules("broker")
 TESTS = modules("tests")
@@ -64,6 +64,14 @@ class TestRooms:
     def test_every_name_in_the_table_is_a_room(self):
         """A misspelt arrow would allow nothing, silently."""
         assert set().union(*ARROWS.values()) <= set(ARROWS)
+
+    def test_every_arrow_is_used(self):
+        """One that is left over lets in what nobody meant to let in any more."""
+        assert idle(BROKER) == []
+
+    def test_an_arrow_that_nobody_uses_is_found(self):
+        """A rule that cannot fail holds nothing."""
+        assert "daemon need not know upstream" in idle([one for one in BROKER if one.room != "daemon"])
 
     def test_a_file_belongs_to_the_nearest_room(self):
         """The halves of the minter are rooms of their own."""
