@@ -3,7 +3,7 @@
 Pure: a Request in, a Want out; a Lease in, a Reply out. No clock, no socket, no policy.
 """
 
-from broker.dialects.refusal import message, retry_after
+from broker.dialects.refusal import message, retry_after, status_for_aws
 from broker.errors import BrokerError
 from broker.model import AwsKeys, Kind, Lease, Want
 from broker.wire import Reply, Request, json_body, timestamp
@@ -43,7 +43,6 @@ def render(request: Request, lease: Lease, left: float) -> Reply:  # noqa: ARG00
 
 def refuse(error: BrokerError, request_id: str) -> Reply:
     """The error in both spellings: Go and Java read lower case, JS reads capitals. Never 429: Java gives up on it."""
-    status = 503 if error.status == 429 else error.status  # noqa: PLR2004 - statuses
     text = message(error, request_id, _HINT)
     body = json_body(code=error.code, message=text, Code=error.code, Message=text)
-    return Reply(status, body, headers=retry_after(error))
+    return Reply(status_for_aws(error), body, headers=retry_after(error))

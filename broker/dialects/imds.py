@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from broker.dialects.refusal import message, retry_after
+from broker.dialects.refusal import message, retry_after, status_for_aws
 from broker.errors import BrokerError, Refused
 from broker.model import AwsKeys, Kind, Lease, Want
 from broker.secret import Secret
@@ -96,8 +96,8 @@ def render(request: Request, lease: Lease, left: float) -> Reply:  # noqa: ARG00
 
 def refuse(error: BrokerError, request_id: str) -> Reply:
     """The error as a page, as EC2 gives them. Never 429, which it does not use: 503 is what its clients ask again."""
-    status = 503 if error.status == 429 else error.status  # noqa: PLR2004 - statuses
-    return _page(status, f"{error.code}: {message(error, request_id, _HINT)}", *retry_after(error))
+    text = f"{error.code}: {message(error, request_id, _HINT)}"
+    return _page(status_for_aws(error), text, *retry_after(error))
 
 
 def _path(request: Request) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import os
 import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
@@ -165,7 +166,7 @@ class _Api:
             case 429:
                 advice = "asks for patience"
                 raise Throttled(f"{self._host} {advice}", code="Http429", retry_after=_patience(response))
-        if status >= 500:  # noqa: PLR2004 - a status
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise Unreachable(f"{self._host} answers {status}", code=f"Http{status}")
         raise Malformed(f"{self._host} answers {status}, which no API server should", code=f"Http{status}")
 

@@ -8,6 +8,7 @@ import base64
 import re
 import urllib.parse
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -150,7 +151,7 @@ class _Account:
     def delete(self, key_id: str) -> None:
         """Delete a key. That another minter was faster is no error: B2 then calls it a bad request."""
         answered = self._send("b2_delete_key", {"applicationKeyId": key_id})
-        if not answered.good and answered.status != 400:  # noqa: PLR2004 - HTTP's own number
+        if not answered.good and answered.status != HTTPStatus.BAD_REQUEST:
             raise refusal("b2_delete_key", self._spec.bucket, answered)
 
     def create(self, name: str, bucket: str) -> Minted:

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import re
+from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -193,7 +194,7 @@ def _refusal(spec: CloudflareR2, answered: Answered) -> MintError:
     numbers = [error.code for error in errors]
     shown = ", ".join(str(number) for number in numbers[:3]) or f"HTTP {answered.status}"
     code = f"Cloudflare{numbers[0]}" if numbers else f"Http{answered.status}"
-    if _UNKNOWN_TOKEN & set(numbers) or answered.status == 401:  # noqa: PLR2004 - HTTP's own number
+    if _UNKNOWN_TOKEN & set(numbers) or answered.status == HTTPStatus.UNAUTHORIZED:
         return IdentityMissing(f"Cloudflare does not accept `api_token`: was it revoked? ({shown})", code=code)
     if _NO_BUCKET in numbers:
         return Denied(f"R2 has no bucket {spec.bucket}: correct `bucket` or `jurisdiction` ({shown})", code=code)

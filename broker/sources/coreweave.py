@@ -6,6 +6,7 @@ narrowed: they may do what the access policies of the organization let their own
 
 import re
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -135,7 +136,7 @@ def _refusal(spec: CoreWeave, answered: Answered) -> MintError:
         return Throttled(f"CoreWeave asks for patience, or the quota of keys is used up ({shown})", code=code)
     if number == _AWAY:
         return Unreachable(f"CoreWeave's API is not available ({shown})", code=code)
-    if number == _UNKNOWN or answered.status == 401:  # noqa: PLR2004 - HTTP's own number
+    if number == _UNKNOWN or answered.status == HTTPStatus.UNAUTHORIZED:
         if spec.api_token is not None:
             return IdentityMissing(f"CoreWeave does not accept `api_token`: was it revoked? ({shown})", code=code)
         advice = "it has expired and must be renewed, or its issuer or audience is not the one that was federated"

@@ -10,6 +10,7 @@ import contextlib
 import re
 import urllib.parse
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
@@ -33,7 +34,6 @@ _PART = r"\{(?:caller|hostname|uid|user|group)\}"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")  # it stands in a URL, and people read it
 _SECRET = re.compile(r"[!-~]{1,1024}")
 _PAGES = 10  # of the list; an account has ten keys, but a page may be empty
-_GONE = 404
 
 T = TypeVar("T")
 
@@ -190,7 +190,7 @@ class _Account:
     def _end(self, method: str, url: str, body: bytes | None = None) -> None:
         """That another minter was faster is no error."""
         answered = json_api.send(method, url, self._headers, body)
-        if not answered.good and answered.status != _GONE:
+        if not answered.good and answered.status != HTTPStatus.NOT_FOUND:
             raise self._refusal(answered)
 
     def _read(self, method: str, url: str, kind: type[T]) -> tuple[T, Answered]:

@@ -1,6 +1,6 @@
 """What all dialects share when they say no."""
 
-from broker.dialects.refusal import message, plain, retry_after
+from broker.dialects.refusal import message, plain, retry_after, status_for_aws
 from broker.errors import NotReady, Refused
 from tests.dialects.leases import REQUEST_ID, decoded
 
@@ -10,6 +10,14 @@ class TestMessage:
         """Whoever is known needs no advice on how to become so."""
         assert message(Refused(401, "A", "advice"), "7", "hint") == "advice; hint (request 7)"
         assert message(Refused(403, "A", "advice"), "7", "hint") == "advice (request 7)"
+
+
+class TestStatusForAws:
+    def test_only_429_is_told_in_another_way(self):
+        """AWS's endpoints never give it, and Java gives up on it."""
+        statuses = (400, 401, 403, 404, 429, 503)
+
+        assert [status_for_aws(Refused(one, "A", "advice")) for one in statuses] == [400, 401, 403, 404, 503, 503]
 
 
 class TestRetryAfter:
