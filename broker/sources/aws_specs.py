@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from broker.model import Kind, Spec
+from broker.sources.source import END, TEMPLATE
 
-_ONE = r"\{(?:caller|hostname|uid|user|group)\}"  # a template
-_END = r"$(?!\n)"  # Python's $ alone lets a last newline through
-_NAME = rf"^(?:[A-Za-z0-9_+=,.@-]|{_ONE})+{_END}"
+_NAME = rf"^(?:[A-Za-z0-9_+=,.@-]|{TEMPLATE})+{END}"
 LONGEST_SESSION_NAME = 64
 LONGEST_FEDERATED_NAME = 32
 _LONGEST_POLICY = 2048
@@ -24,13 +23,13 @@ LONGEST_ROLE = 12 * _HOUR  # at AWS
 LONGEST_ELSEWHERE = 7 * 24 * _HOUR  # MinIO
 _SECONDS = {"unit": "seconds"}  # the configuration may say "45m"
 
-Region = Annotated[str, Meta(pattern=rf"^[a-z0-9-]{{2,63}}{_END}")]
+Region = Annotated[str, Meta(pattern=rf"^[a-z0-9-]{{2,63}}{END}")]
 RoleArn = Annotated[
-    str, Meta(pattern=rf"^arn:[a-z0-9-]+:iam::[^:\s]*:role/(?:[^\s{{}}]|{_ONE})+{_END}", max_length=2048)
+    str, Meta(pattern=rf"^arn:[a-z0-9-]+:iam::[^:\s]*:role/(?:[^\s{{}}]|{TEMPLATE})+{END}", max_length=2048)
 ]
-PolicyArn = Annotated[str, Meta(pattern=rf"^arn:[a-z0-9-]+:iam::[^:\s]*:policy/\S+{_END}", max_length=2048)]
-MfaSerial = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_+=/:,.@-]{{9,256}}{_END}")]
-EndpointUrl = Annotated[str, Meta(pattern=rf"^https?://[^\s{{}}@]+{_END}")]
+PolicyArn = Annotated[str, Meta(pattern=rf"^arn:[a-z0-9-]+:iam::[^:\s]*:policy/\S+{END}", max_length=2048)]
+MfaSerial = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_+=/:,.@-]{{9,256}}{END}")]
+EndpointUrl = Annotated[str, Meta(pattern=rf"^https?://[^\s{{}}@]+{END}")]
 # Not limited to STS's 64 and 32: a default of two templates may come out longer, and is then shortened.
 SessionName = Annotated[str, Meta(pattern=_NAME, min_length=2, max_length=256)]
 TagKey = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -109,7 +108,8 @@ class AssumeRole(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=T
     session_name: Annotated[SessionName, Meta(description="as CloudTrail shows it")] = "{hostname}-{caller}"
     duration: RoleDuration = _HOUR
     external_id: Annotated[
-        Annotated[str, Meta(pattern=rf"^(?:[A-Za-z0-9_+=,.@:/-]|{_ONE})+{_END}", min_length=2, max_length=1224)] | None,
+        Annotated[str, Meta(pattern=rf"^(?:[A-Za-z0-9_+=,.@:/-]|{TEMPLATE})+{END}", min_length=2, max_length=1224)]
+        | None,
         Meta(description="what the role's trust policy demands of a third party"),
     ] = None
     tags: Tags = {}  # noqa: RUF012 - msgspec copies a default that is empty
@@ -138,7 +138,7 @@ class WebIdentity(_WithPolicy, frozen=True, kw_only=True, forbid_unknown_fields=
 
     role_arn: Annotated[RoleArn, Meta(description="the role to assume")]
     token_file: Annotated[
-        str, Meta(pattern=rf"^/[^\n\x00]+{_END}", description="an absolute path; its owner rotates the token in it")
+        str, Meta(pattern=rf"^/[^\n\x00]+{END}", description="an absolute path; its owner rotates the token in it")
     ]
     session_name: Annotated[SessionName, Meta(description="as CloudTrail shows it")] = "{hostname}-{caller}"
     duration: RoleDuration = _HOUR

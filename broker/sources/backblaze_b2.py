@@ -23,7 +23,7 @@ from broker.sources.aws_specs import EndpointUrl
 from broker.sources.b2_errors import refusal
 from broker.sources.json_api import Answered
 from broker.sources.s3_knock import Question, knock
-from broker.sources.source import Source
+from broker.sources.source import END, TEMPLATE, Source
 from broker.sources.web import is_safe
 
 API = "https://api.backblazeb2.com"
@@ -32,8 +32,6 @@ NEEDED = ("listKeys", "writeKeys", "deleteKeys", "listBuckets")  # of the key th
 PAGE = 200  # keys, some 400 bytes each
 MOST_PAGES = 50
 SLACK = 60.0  # seconds that B2's clock may be ahead of what its answer says of it
-_END = r"$(?!\n)"
-_PART = r"\{(?:caller|hostname|uid|user|group)\}"
 _KEY = re.compile(r"[!-~]{1,1024}")
 
 T = TypeVar("T")
@@ -47,16 +45,16 @@ class BackblazeB2(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key_id: Annotated[Reference, Meta(description="where the id is read of the application key that makes the others")]
     application_key: Annotated[Reference, Meta(description="where that key itself is read")]
     bucket: Annotated[
-        str, Meta(pattern=rf"^(?:[A-Za-z0-9-]|{_PART})+{_END}", min_length=6, description="the bucket, by its name")
+        str, Meta(pattern=rf"^(?:[A-Za-z0-9-]|{TEMPLATE})+{END}", min_length=6, description="the bucket, by its name")
     ]
     region: Annotated[
-        str, Meta(pattern=rf"^[a-z]+-[a-z]+-[0-9]{{3}}{_END}", description='of the account, such as "us-west-004"')
+        str, Meta(pattern=rf"^[a-z]+-[a-z]+-[0-9]{{3}}{END}", description='of the account, such as "us-west-004"')
     ]
     prefix: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1024)] | None, Meta(description="only names that begin like this")
     ] = None
     capabilities: Annotated[
-        tuple[Annotated[str, Meta(pattern=rf"^[A-Za-z]{{3,40}}{_END}")], ...],
+        tuple[Annotated[str, Meta(pattern=rf"^[A-Za-z]{{3,40}}{END}")], ...],
         Meta(min_length=1, max_length=30, description="what may be done, in Backblaze's words"),
     ] = ("listBuckets", "listFiles", "readFiles")
     ttl: Annotated[

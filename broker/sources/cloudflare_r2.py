@@ -23,14 +23,12 @@ from broker.sources import json_api, references
 from broker.sources.aws_specs import EndpointUrl
 from broker.sources.json_api import Answered
 from broker.sources.s3_knock import Question, knock
-from broker.sources.source import Source
+from broker.sources.source import END, TEMPLATE, Source
 from broker.sources.web import is_safe
 
 API = "https://api.cloudflare.com/client/v4"
 REGION = "auto"  # the one region of R2
 LONGEST_TOKEN = 8192  # with it the reply to a worker stays under 10,000 bytes
-_END = r"$(?!\n)"
-_PART = r"\{(?:caller|hostname|uid|user|group)\}"
 _KEY = re.compile(r"[!-~]{1,1024}")
 # Cloudflare's words for a token that it does not know; the owner may correct or renew it.
 _UNKNOWN_TOKEN = frozenset({1000, 6003, 6111, 9106, 9109, 10000, 10001, 10002})
@@ -44,10 +42,10 @@ class CloudflareR2(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     kind: ClassVar[Kind] = Kind.AWS
 
-    account_id: Annotated[str, Meta(pattern=rf"^[0-9a-f]{{32}}{_END}", description="of the Cloudflare account")]
+    account_id: Annotated[str, Meta(pattern=rf"^[0-9a-f]{{32}}{END}", description="of the Cloudflare account")]
     bucket: Annotated[
         str,
-        Meta(pattern=rf"^(?:[a-z0-9-]|{_PART})+{_END}", min_length=3, description="the bucket: one per credential"),
+        Meta(pattern=rf"^(?:[a-z0-9-]|{TEMPLATE})+{END}", min_length=3, description="the bucket: one per credential"),
     ]
     permission: Annotated[
         Literal["object-read-only", "object-read-write", "admin-read-only", "admin-read-write"],

@@ -21,7 +21,7 @@ from broker.sources.aws_identity import DEFAULT_REGION
 from broker.sources.aws_specs import EndpointUrl
 from broker.sources.json_api import Answered
 from broker.sources.s3_knock import knock
-from broker.sources.source import Source
+from broker.sources.source import END, Source
 from broker.sources.web import is_safe
 
 API = "https://api.coreweave.com"
@@ -29,7 +29,6 @@ STORE = "https://cwobject.com"
 NAME = "credbroker"  # as CoreWeave's console lists the keys
 SLACK = 60.0  # seconds that its clock may be ahead of what its answer says of it
 _KEY = re.compile(r"[!-~]{1,1024}")
-_END = r"$(?!\n)"
 # gRPC's status codes, as the API's errors carry them.
 _INVALID, _NOT_FOUND, _DENIED, _EXHAUSTED, _AWAY, _UNKNOWN = 3, 5, 7, 8, 14, 16
 
@@ -47,14 +46,14 @@ class CoreWeave(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="instead, with `org_id`: where a token of the federated issuer is read; its owner renews it"),
     ] = None
     org_id: Annotated[
-        Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_-]{{1,64}}{_END}")] | None,
+        Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_-]{{1,64}}{END}")] | None,
         Meta(description="the organization that trusts the issuer of `oidc_token`"),
     ] = None
     ttl: Annotated[
         int, Meta(ge=60, le=43_200, extra={"unit": "seconds"}, description="seconds, or like 45m; 12h at most")
     ] = 3600
     region: Annotated[
-        Annotated[str, Meta(pattern=rf"^[A-Za-z0-9-]{{2,63}}{_END}")] | None,
+        Annotated[str, Meta(pattern=rf"^[A-Za-z0-9-]{{2,63}}{END}")] | None,
         Meta(description="what requests are signed for, as workers are told"),
     ] = None
     endpoint_url: Annotated[

@@ -22,15 +22,13 @@ from broker.secret import Secret
 from broker.sources import google, json_api
 from broker.sources.json_api import Answered
 from broker.sources.s3_knock import knock
-from broker.sources.source import Source
+from broker.sources.source import END, TEMPLATE, Source
 from broker.sources.web import is_safe
 
 STORE = "https://storage.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
 MOST = 10  # keys that Google lets a service account have
 SLACK = 60.0  # seconds that Google's clock may be ahead of what its answer says of it
-_END = r"$(?!\n)"
-_PART = r"\{(?:caller|hostname|uid|user|group)\}"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")  # it stands in a URL, and people read it
 _SECRET = re.compile(r"[!-~]{1,1024}")
 _PAGES = 10  # of the list; an account has ten keys, but a page may be empty
@@ -49,7 +47,7 @@ class GcsHmac(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             max_length=256,
-            pattern=rf"^(?:[a-z0-9-]|{_PART})+@[a-z][a-z0-9-]{{4,28}}[a-z0-9]\.iam\.gserviceaccount\.com{_END}",
+            pattern=rf"^(?:[a-z0-9-]|{TEMPLATE})+@[a-z][a-z0-9-]{{4,28}}[a-z0-9]\.iam\.gserviceaccount\.com{END}",
             description="whose keys they are; it must be this broker's alone",
         ),
     ]
@@ -67,7 +65,7 @@ class GcsHmac(Spec, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 86_400
     endpoint_url: Annotated[
-        str, Meta(pattern=rf"^https?://[^/\s{{}}@]+{_END}", description="where Cloud Storage is, if not at Google's")
+        str, Meta(pattern=rf"^https?://[^/\s{{}}@]+{END}", description="where Cloud Storage is, if not at Google's")
     ] = STORE
 
     @property

@@ -19,11 +19,11 @@ from broker.model import Reference, Spec
 from broker.sources import references
 from broker.sources.extra import extra
 from broker.sources.oci_wire import Answered, Authority, Region, Url, decoded, send, url_mistakes
+from broker.sources.source import END
 
-_END = r"$(?!\n)"
-Ocid = Annotated[str, Meta(pattern=rf"^ocid1\.[a-z0-9._-]{{3,240}}{_END}")]
-User = Annotated[str, Meta(pattern=rf"^ocid1\.user\.[a-z0-9._-]{{3,240}}{_END}")]
-Fingerprint = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{2}}(?::[0-9a-f]{{2}}){{15}}{_END}")]
+Ocid = Annotated[str, Meta(pattern=rf"^ocid1\.[a-z0-9._-]{{3,240}}{END}")]
+User = Annotated[str, Meta(pattern=rf"^ocid1\.user\.[a-z0-9._-]{{3,240}}{END}")]
+Fingerprint = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{2}}(?::[0-9a-f]{{2}}){{15}}{END}")]
 Lifetime = Annotated[
     int,
     Meta(

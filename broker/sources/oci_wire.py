@@ -15,15 +15,15 @@ from msgspec import Meta
 from broker.errors import Denied, IdentityMissing, Malformed, MintError
 from broker.schedule import SERVE_FLOOR
 from broker.sources.google_errors import LARGEST_SKEW, clock_words
+from broker.sources.source import END
 from broker.sources.web import TIMEOUT, Heard, is_safe, listening, unreachable
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
 LONGEST_LIFETIME = 24 * 3600.0 + LARGEST_SKEW
-_END = r"$(?!\n)"  # Python's $ alone lets a last newline through
-Region = Annotated[str, Meta(pattern=rf"^[a-z]{{2,4}}(?:-[a-z0-9]{{1,32}}){{1,4}}{_END}")]
-Url = Annotated[str, Meta(pattern=rf"^https?://[^\s{{}}@?#]+{_END}", max_length=512)]
+Region = Annotated[str, Meta(pattern=rf"^[a-z]{{2,4}}(?:-[a-z0-9]{{1,32}}){{1,4}}{END}")]
+Url = Annotated[str, Meta(pattern=rf"^https?://[^\s{{}}@?#]+{END}", max_length=512)]
 Authority = Callable[["PreparedRequest"], "PreparedRequest"]
 
 
@@ -99,8 +99,8 @@ def url_mistakes(**urls: str | None) -> tuple[tuple[str, str], ...]:
 
 
 class _Refusal(msgspec.Struct):
-    error: Annotated[str, Meta(pattern=rf"^[a-z_]{{1,40}}{_END}")] | None = None
-    code: Annotated[str, Meta(pattern=rf"^[A-Za-z]{{1,60}}{_END}")] | None = None
+    error: Annotated[str, Meta(pattern=rf"^[a-z_]{{1,40}}{END}")] | None = None
+    code: Annotated[str, Meta(pattern=rf"^[A-Za-z]{{1,60}}{END}")] | None = None
 
 
 def decoded(answered: Answered, type_: Any, what: str) -> Any:

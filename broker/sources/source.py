@@ -1,4 +1,4 @@
-"""What a source is: the one shape that every family fills in. Pure."""
+"""What a source is: the one shape that every family fills in, and what the patterns of their specs share. Pure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,10 @@ from typing import Any
 import msgspec
 
 from broker.model import Facts, Given, Kind, Minted, Spec, Value
+
+# Parts of a pattern that a field of a spec may have.
+END = r"$(?!\n)"  # Python's $ alone lets a last newline through
+TEMPLATE = r"\{(?:caller|hostname|uid|user|group)\}"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
