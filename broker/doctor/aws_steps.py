@@ -5,15 +5,13 @@ Each SDK orders them in its own way, and leaves some out: that is what the table
 
 from collections.abc import Callable
 
-from broker.doctor.chain import FIREWALL, WRAP, Found, authority, unset
+from broker.doctor.chain import FIREWALL, WRAP, Finds, Found, authority, unset
 from broker.doctor.facts import Facts
 
 RELATIVE_URI = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 FULL_URI = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105 - the name of a variable
 IMDS = ("169.254.169.254", "fd00:ec2::254")
-
-Finds = Callable[[Facts], Found | None]
 
 
 def profile_name(facts: Facts) -> str:

@@ -5,9 +5,8 @@ logins of developers only that of `az` is looked for: Visual Studio Code, PowerS
 """
 
 import re
-from collections.abc import Callable
 
-from broker.doctor.chain import FIREWALL, WRAP, Chain, Found, Step, authority, unset, variable
+from broker.doctor.chain import FIREWALL, WRAP, Chain, Finds, Found, Step, authority, unset, variable
 from broker.doctor.facts import Facts
 
 ENDPOINT, HEADER = "IDENTITY_ENDPOINT", "IDENTITY_HEADER"
@@ -29,8 +28,6 @@ _PROOFS = (
 )
 _FEDERATED = (_CLIENT, _TENANT, "AZURE_FEDERATED_TOKEN_FILE")
 _KEYS = ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN")
-
-Finds = Callable[[Facts], Found | None]
 
 
 def no_such_choice(facts: Facts) -> Found | None:

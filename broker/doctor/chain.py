@@ -21,11 +21,14 @@ class Found(msgspec.Struct, frozen=True):
     broker: bool = False
 
 
+Finds = Callable[[Facts], Found | None]
+
+
 class Step(msgspec.Struct, frozen=True):
     """One provider as its client names it, and what it finds."""
 
     provider: str
-    finds: Callable[[Facts], Found | None]
+    finds: Finds
 
 
 Chain = tuple[Step, ...]
@@ -50,7 +53,7 @@ def winner(chain: Chain, facts: Facts) -> Prediction:
     return Prediction(provider=None, why="nothing in its chain finds anything", verdict=NONE, remedy=WRAP)
 
 
-def variable(*names: str, remedy: str | None = None) -> Callable[[Facts], Found | None]:
+def variable(*names: str, remedy: str | None = None) -> Finds:
     """Finds something where every one of these variables is set."""
 
     def finds(facts: Facts) -> Found | None:

@@ -4,9 +4,7 @@ The order is that of `databricks.sdk.credentials_provider.DefaultCredentials`; w
 other tools, a cluster's own) is not looked for.
 """
 
-from collections.abc import Callable
-
-from broker.doctor.chain import WRAP, Chain, Found, Step, authority, unset, variable
+from broker.doctor.chain import WRAP, Chain, Finds, Found, Step, authority, unset, variable
 from broker.doctor.facts import Facts
 
 HOST, URL, TYPE = "DATABRICKS_HOST", "DATABRICKS_METADATA_SERVICE_URL", "DATABRICKS_AUTH_TYPE"
@@ -22,8 +20,6 @@ _WAYS = {
     "azure": ("DATABRICKS_AZURE_RESOURCE_ID", "ARM_USE_MSI", "ARM_CLIENT_ID", "ARM_CLIENT_SECRET", "ARM_TENANT_ID"),
     "metadata-service": (URL,),
 }
-
-Finds = Callable[[Facts], Found | None]
 
 
 def no_such_profile(facts: Facts) -> Found | None:

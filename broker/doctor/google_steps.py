@@ -1,8 +1,6 @@
 """Steps that the chains of Google's clients share. Pure."""
 
-from collections.abc import Callable
-
-from broker.doctor.chain import FIREWALL, WRAP, Found, authority, unset
+from broker.doctor.chain import FIREWALL, WRAP, Finds, Found, authority, unset
 from broker.doctor.facts import ADC_NAME, Facts
 
 METADATA = "169.254.169.254"
@@ -23,7 +21,7 @@ def gcloud_adc(facts: Facts) -> Found | None:
     return Found(f"{path} is there") if path in facts.files else None
 
 
-def metadata_host(*names: str) -> Callable[[Facts], Found | None]:
+def metadata_host(*names: str) -> Finds:
     """The metadata server at the first of these variables that is set, else the machine's own."""
 
     def finds(facts: Facts) -> Found | None:

@@ -4,14 +4,12 @@ Go's ADC search knows no CLOUDSDK_CONFIG, and its AWS chain takes FULL_URI befor
 (config/resolve_credentials.go) and golang/oauth2 (google/default.go). Not proven with rclone itself.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from broker.doctor.aws_cpp import profile_keys
 from broker.doctor.aws_steps import FULL_URI, RELATIVE_URI, container, in_config, instance
 from broker.doctor.botocore import sso
-from broker.doctor.chain import Chain, Found, Step, variable
+from broker.doctor.chain import Chain, Finds, Found, Step, variable
 from broker.doctor.facts import Facts
 from broker.doctor.google_steps import metadata_host, named_file
 from broker.doctor.object_store import home_adc
@@ -23,7 +21,7 @@ _OWN = {
 }
 
 
-def own_keys(kind: str) -> Callable[[Facts], Found | None]:
+def own_keys(kind: str) -> Finds:
     """A remote that has an identity of its own."""
 
     def finds(facts: Facts) -> Found | None:
