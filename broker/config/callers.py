@@ -10,6 +10,7 @@ from msgspec import Meta
 from broker.config.credentials import NAME, NAME_RULE
 from broker.config.shape import CallerEntry, Credential, Pods, Rule
 from broker.config.table import Table
+from broker.sources.source import END
 
 LARGEST_UID = 2**32 - 2  # the one above means "no user" to the kernel
 # What a cluster's own tokens are for, by default. Whoever is shown one of those may show it to the API server.
@@ -21,12 +22,12 @@ _Name = Annotated[str, Meta(min_length=1)]
 _Names = tuple[_Name, ...]
 _Uid = Annotated[int, Meta(ge=0, le=LARGEST_UID)] | _Name
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123, as Kubernetes has it
-_SUBDOMAIN = rf"^{_LABEL}(?:\.{_LABEL})*$"
+_SUBDOMAIN = rf"^{_LABEL}(?:\.{_LABEL})*{END}"
 # The fields of `Pods`. The schema of the file is made from them too.
 PODS: dict[str, Any] = {
-    "namespace": Annotated[str, Meta(pattern=f"^{_LABEL}$", examples=["ml"])],
+    "namespace": Annotated[str, Meta(pattern=f"^{_LABEL}{END}", examples=["ml"])],
     "service_account": Annotated[str, Meta(max_length=253, pattern=_SUBDOMAIN, examples=["trainer"])],
-    "audience": Annotated[str, Meta(max_length=256, pattern="^[!-~]+$", examples=["credbroker"])],
+    "audience": Annotated[str, Meta(max_length=256, pattern=f"^[!-~]+{END}", examples=["credbroker"])],
 }
 
 _ROOT = "is root, which may read anything anyway and which many programs run as; add allow_root = true if it is meant"

@@ -39,7 +39,7 @@ ApiServer = Annotated[
     str,
     Meta(
         max_length=300,
-        pattern=r"^https://(?:[0-9A-Za-z](?:[0-9A-Za-z.-]*[0-9A-Za-z])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$",
+        pattern=r"^https://(?:[0-9A-Za-z](?:[0-9A-Za-z.-]*[0-9A-Za-z])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$(?!\n)",
         examples=["https://10.0.0.1:6443"],
     ),
 ]

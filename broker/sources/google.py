@@ -18,18 +18,18 @@ from broker.sources import google_adc, google_iam, google_login
 from broker.sources.google_adc import Identity
 from broker.sources.google_iam import Target
 from broker.sources.google_wire import check_url
-from broker.sources.source import Source
+from broker.sources.source import END, Source
 
 HOUR = 3600
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 _PROJECT_OF = re.compile(r"[^@]+@([a-z][a-z0-9-]{4,28}[a-z0-9])\.iam\.gserviceaccount\.com")
 
-Scope = Annotated[str, Meta(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
+Scope = Annotated[str, Meta(min_length=1, max_length=512, pattern=rf"^[!-~]+{END}")]
 Scopes = Annotated[
     tuple[Scope, ...], Meta(min_length=1, max_length=100, description="OAuth scopes of the tokens; never widened")
 ]
-Account = Annotated[str, Meta(max_length=256, pattern=r"^[A-Za-z0-9._{}-]+@[A-Za-z0-9.{}-]+$")]
-Audience = Annotated[str, Meta(min_length=1, max_length=2048, pattern=r"^[!-~]+$")]
+Account = Annotated[str, Meta(max_length=256, pattern=rf"^[A-Za-z0-9._{{}}-]+@[A-Za-z0-9.{{}}-]+{END}")]
+Audience = Annotated[str, Meta(min_length=1, max_length=2048, pattern=rf"^[!-~]+{END}")]
 Audiences = Annotated[
     tuple[Audience, ...],
     Meta(max_length=100, description="The only audiences for which an ID token may be minted from this credential"),
@@ -43,8 +43,8 @@ Lifetime = Annotated[
         extra={"unit": "seconds"},
     ),
 ]
-Project = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9.:_{}-]+$")]
-Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^/\s]+/?$")]
+Project = Annotated[str, Meta(min_length=1, max_length=100, pattern=rf"^[A-Za-z0-9.:_{{}}-]+{END}")]
+Url = Annotated[str, Meta(max_length=2048, pattern=rf"^https?://[^/\s]+/?{END}")]
 File = Annotated[str, Meta(min_length=1, max_length=4096, extra={"unit": "path"})]
 
 

@@ -1,14 +1,18 @@
 import importlib
 import json
 import tomllib
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
 from broker import sources
+from broker.config.callers import PODS
+from broker.config.daemon import ApiServer
 from broker.config.example import EXAMPLE
 from broker.config.schema import schema
+from broker.sources.source import END
 from tests.config import toy
 from tests.config.toy import TABLE
 
@@ -19,6 +23,25 @@ HEAD = "[credentials.a]\nsource = 'aws-assume-role'\nrole_arn = 'arn:x'\n"
 
 def accepts(text: str) -> bool:
     return bool(jsonschema.Draft202012Validator(schema(TABLE)).is_valid(tomllib.loads(text)))
+
+
+def patterns(node: Any) -> Iterator[str]:
+    """Every pattern of a schema."""
+    if isinstance(node, dict):
+        yield from ([node["pattern"]] if isinstance(node.get("pattern"), str) else [])
+        yield from (one for child in node.values() for one in patterns(child))
+    elif isinstance(node, list):
+        yield from (one for child in node for one in patterns(child))
+
+
+class TestPatterns:
+    def test_none_lets_a_last_newline_through(self):
+        """Python's $ alone does: a project of two lines would be two lines of an environment."""
+        types = [ApiServer, *PODS.values(), *(source.spec for source in sources.TABLE.values())]
+        found = set(patterns(list(msgspec.json.schema_components(types))))
+
+        assert len(found) > 20
+        assert [one for one in found if not one.endswith(END)] == []
 
 
 class TestSchema:
