@@ -57,6 +57,14 @@ class Buckets:
         self._filled += filling / self._rate
         self._spent = {key: spent - filling for key, spent in self._spent.items() if spent > filling}
 
+    def _take(self, key: Hashable) -> bool:
+        """One out of the bucket, if there is one."""
+        spent = self._spent.get(key, 0)
+        if spent >= self._burst:
+            return False
+        self._spent[key] = spent + 1
+        return True
+
     def _overrun(self, overruns: dict[_Key, _Overrun], key: _Key) -> int:
         overrun = overruns.get(key)
         if overrun is None:
@@ -80,21 +88,11 @@ class Limiter(Buckets):
         key: Hashable = caller.uid
         if key is None:
             key = (caller.pod.uid if caller.pod else caller.token_id) or caller.name
-        spent = self._spent.get(key, 0)
-        if spent < self._burst:
-            self._spent[key] = spent + 1
-            return True
-        self._overrun(self._over, caller)
-        return False
+        return self._take(key) or self._hold_back(caller)
 
     def allows_probe(self, peer: Peer) -> bool:
         """The same for what anybody may ask, by whose connection it is."""
-        spent = self._spent.get(peer, 0)
-        if spent < self._burst:
-            self._spent[peer] = spent + 1
-            return True
-        self._overrun(self._over, peer)
-        return False
+        return self._take(peer) or self._hold_back(peer)
 
     def failed(self, peer: Peer) -> bool:
         """Somebody of this uid or pod has not said who he is; whether he has done so too often of late."""
@@ -108,6 +106,10 @@ class Limiter(Buckets):
     def close(self) -> None:
         """Tell what is not told yet."""
         self._tell(float("inf"))
+
+    def _hold_back(self, who: Caller | Peer) -> bool:
+        self._overrun(self._over, who)
+        return False
 
     def _tell(self, now: float) -> None:
         for peer, failures in _ended(self._failures, now):
@@ -132,9 +134,7 @@ class Refreshes(Buckets):
     def take(self, uid: int) -> None:
         """One for this uid. Raises Refused, with when to come again."""
         self._fill()
-        spent = self._spent.get(uid, 0)
-        if spent < self._burst:
-            self._spent[uid] = spent + 1
+        if self._take(uid):
             return
         self._overrun(self._over, uid)
         wait = max(math.ceil(self._filled + REFRESH_EVERY - self._clock.now()), 1)
