@@ -16,11 +16,11 @@ import re
 from broker.errors import Refused
 from broker.wire import NOT_PLAIN, Request
 
+END = b"\r\n\r\n"
 LONGEST_HEAD = 16 * 1024
 LONGEST_TARGET = 4 * 1024
 MOST_FIELDS = 100
 
-_END = b"\r\n\r\n"
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # noqa: S105  # the token of RFC 9110, not a secret
 _FIELDS = rf"(?:{_TOKEN}:[ -~]*+\r\n)*+"
 _HEAD = re.compile(rf"({_TOKEN}) (/[0-9A-Za-z._~@:/-]*+|)([!-~]*+) HTTP/1\.([01])\r\n({_FIELDS})\r\n")
@@ -42,9 +42,9 @@ def find_end(buffer: bytes | bytearray, begin: int = 0, seen: int = 0) -> int:
     `seen` is how many of its bytes an earlier call has looked at, so that a head that trickles in is still read once.
     Raises Refused where no further byte can make it a valid head: 400, 414 or 431.
     """
-    end = buffer.find(_END, begin + max(seen - 3, 0) if seen else begin, begin + LONGEST_HEAD)
+    end = buffer.find(END, begin + max(seen - 3, 0) if seen else begin, begin + LONGEST_HEAD)
     if end >= 0:
-        return end + len(_END)
+        return end + len(END)
     if _NEVER_VALID.search(buffer, begin + seen - 1 if seen else begin, begin + LONGEST_HEAD):
         raise _malformed()
     if len(buffer) - begin >= LONGEST_HEAD:

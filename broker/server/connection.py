@@ -23,7 +23,6 @@ from broker.wire import Reply, to_bytes
 HEAD_DEADLINE, IDLE_DEADLINE = 5.0, 75.0
 COLD_WAIT = 0.7  # SDKs give up after 1 s
 PIPELINE = 32
-_END = b"\r\n\r\n"
 
 UidOf = Callable[[Endpoint, Endpoint], int | None]
 
@@ -112,7 +111,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         free = not self._buffer and self._waiting is None and not self._paused
-        if free and data.endswith(_END) and data.find(_END) == len(data) - len(_END):
+        if free and data.endswith(head.END) and data.find(head.END) == len(data) - len(head.END):
             self._serve(data)  # the common case: exactly one head, nothing to queue
             return
         if free and self._since != self.opened:
@@ -183,7 +182,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         self._transport.pause_reading()
-        if self._buffer.count(b"\r\n\r\n") > PIPELINE:
+        if self._buffer.count(head.END) > PIPELINE:
             self._transport.close()
 
     def _serve(self, one: bytes) -> None:

@@ -43,7 +43,7 @@ class Control:
 
     def socket_app(self) -> web.Application:
         """The application on the Unix socket."""
-        app = web.Application(middlewares=[self._told_of, _problems, self._audited], client_max_size=64 * 1024)
+        app = web.Application(middlewares=[self._logged, _problems, self._audited], client_max_size=64 * 1024)
         app.add_routes(
             [
                 web.get("/status", self._status),
@@ -78,7 +78,7 @@ class Control:
         return app
 
     @web.middleware
-    async def _told_of(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def _logged(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         began, uid, status = asyncio.get_running_loop().time(), _peer(request), None
         try:
             response = await handler(request)
@@ -95,9 +95,10 @@ class Control:
             return await handler(request)
         except BrokerError as error:
             self._inquiry.refused(error, _peer(request), request.match_info.get("name"))
-            raise await self._told(error, request) from None
+            raise await self._shown(error, request) from None
 
-    async def _told(self, error: BrokerError, request: web.Request) -> BrokerError:
+    async def _shown(self, error: BrokerError, request: web.Request) -> BrokerError:
+        """The error as who asks may read it."""
         public = in_public(error)
         if public is error or self._clerk.rights.is_operator(await self._asking(request)):
             return error
@@ -218,13 +219,14 @@ class Control:
         return response
 
     async def _ready(self, _: web.Request) -> web.Response:
-        missing, degraded = self._clerk.missing(), self._clerk.degraded()
-        body = {"ready": not missing, "missing": len(missing), "degraded": len(degraded)}
-        return _json(body, 503 if missing else 200)
+        return self._readiness(len)
 
     async def _ready_by_name(self, _: web.Request) -> web.Response:
+        return self._readiness(tuple)
+
+    def _readiness(self, told: Callable[[tuple[str, ...]], object]) -> web.Response:
         missing, degraded = self._clerk.missing(), self._clerk.degraded()
-        body = {"ready": not missing, "missing": missing, "degraded": degraded}
+        body = {"ready": not missing, "missing": told(missing), "degraded": told(degraded)}
         return _json(body, 503 if missing else 200)
 
     async def _metrics(self, _: web.Request) -> web.Response:

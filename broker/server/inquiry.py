@@ -13,9 +13,7 @@ from broker.callers.worker_token import WorkerTokens
 from broker.config.shape import CallerEntry
 from broker.details import SocketAnswered
 from broker.errors import BrokerError, Refused
-from broker.events import (
-    RequestDenied,
-)
+from broker.events import RequestDenied
 from broker.model import Caller, Lease
 from broker.plan import Rendered
 from broker.rounds import Note
