@@ -197,10 +197,13 @@ class Clerk:
         entries = [entry for entry in map(self.rights.entry, callers) if entry]
         matches = tuple(match.facts_for(one, account) for one in entries if self.rights.may_issue(one, account))
         caller = Caller(matches=matches, how="uid", uid=account.uid)
-        return [keeper for keeper, _ in self.desk.keepers_of(caller) if keeper.rendered.label == name]
+        return self._granted_as(caller, name)
 
     def _seen(self, account: Account, name: str) -> list[Keeper]:
         keepers = [keeper for keeper, _ in self._sight.of(account) if keeper.rendered.label == name]
         if not keepers and (caller := match.match_uid(self.rights.callers, account)):
-            keepers = [keeper for keeper, _ in self.desk.keepers_of(caller) if keeper.rendered.label == name]
+            keepers = self._granted_as(caller, name)
         return keepers
+
+    def _granted_as(self, caller: Caller, name: str) -> list[Keeper]:
+        return [keeper for keeper, _ in self.desk.keepers_of(caller) if keeper.rendered.label == name]

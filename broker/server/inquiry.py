@@ -21,6 +21,7 @@ from broker.server.clerk import Clerk
 from broker.server.denials import Denials, Sender, denied
 from broker.server.issuer import listed
 from broker.server.reasons import OTHER, REASONS
+from broker.server.rights import not_seen
 
 DIALECT = "socket"
 DENIED = frozenset({401, 403})
@@ -47,7 +48,7 @@ class Inquiry:
         """Which rule decides; `named` is the account of the order's uid. Raises Refused for what is not his to see."""
         whole, entry = self._rights.is_operator(asking), self._rights.seen_by(asking).get(order.caller)
         if entry is None:
-            raise explaining.unknown_caller(self._desk.book, order.caller) if whole else _not_seen()
+            raise explaining.unknown_caller(self._desk.book, order.caller) if whole else not_seen()
         account = named
         if named is None and match.matches_account(entry, asking):
             account = asking
@@ -137,11 +138,6 @@ class Inquiry:
 def _is_his(denial: RequestDenied, asking: Account, seen: Mapping[str, CallerEntry]) -> bool:
     """Whether it was of his own uid, or of callers that he may see."""
     return denial.uid == asking.uid or (denial.caller is not None and set(denial.caller.split("+")) <= seen.keys())
-
-
-def _not_seen() -> Refused:
-    advice = "there is no such caller, or not for you to see: `credbroker whoami` says which one you are"
-    return Refused(403, "AccessDenied", advice)
 
 
 def _bytes(digest: str) -> bytes:

@@ -15,7 +15,7 @@ from broker.model import Caller, CallerFacts, Pod
 from broker.plan import Book
 from broker.rounds import Clock, Note
 from broker.secret import Secret
-from broker.server.rights import Rights
+from broker.server.rights import Rights, not_seen
 
 LONGEST_TTL = 30 * 86_400.0
 FOR_EVER = float("inf")
@@ -129,8 +129,7 @@ class Issuer:
         if order.caller is None and not order.everything:
             raise Refused(400, "BadRequest", "which tokens? name their ids, a caller, or all")
         if order.caller is not None and order.caller not in seen:
-            advice = "there is no such caller, or not for you to see: `credbroker whoami` says which one you are"
-            raise Refused(403, "AccessDenied", advice)
+            raise not_seen()
         named = ((entry.id, _names(entry)) for entry in self._tokens.list())
         return api.Revoked(ids=tuple(one for one, names in named if names <= seen and order.caller in {None, *names}))
 

@@ -64,3 +64,9 @@ class Rights:
     @property
     def _operators(self) -> tuple[str, ...]:
         return self._desk.book.config.daemon.operators
+
+
+def not_seen() -> Refused:
+    """What is said of a caller that is not there, or that the account may not see: which of the two is not told."""
+    advice = "there is no such caller, or not for you to see: `credbroker whoami` says which one you are"
+    return Refused(403, "AccessDenied", advice)
