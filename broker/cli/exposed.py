@@ -20,8 +20,7 @@ def _is_open_to_all(path: str) -> bool:
     """Whether its own mode and that of each folder above it let everybody in; what we cannot look at tells nothing."""
     try:
         file = Path(path).resolve()
-        return all(one.stat().st_mode & stat.S_IXOTH for one in file.parents) and bool(
-            file.stat().st_mode & stat.S_IROTH
-        )
+        reached = all(one.stat().st_mode & stat.S_IXOTH for one in file.parents)
+        return reached and bool(file.stat().st_mode & stat.S_IROTH)
     except OSError:
         return False

@@ -11,8 +11,8 @@ from broker.cli.words import say
 def command(explicit: str | None) -> None:
     """Make the running daemon read its configuration again.
 
-    A file with mistakes changes nothing, and every mistake is reported (exit status 2). Warm leases stay. A change of
-    listeners needs a restart.
+    A file with mistakes changes nothing, and every mistake is reported (exit status 2). Warm leases stay. A change that
+    needs a restart is a mistake too: of [daemon], all but operators, include and kubernetes.
     """
     answer = daemon(explicit).post("/reload", {}, dict[str, str])
     say(f"reloaded, generation {answer['generation'][:12]}")
