@@ -33,8 +33,9 @@ REPEATS = 10.0  # the same denial within this many seconds is counted, and the c
 MOST_REMEMBERED = 4096
 NAME = "audit"
 
-_OF_TOKENS = (TokenIssued, TokenRevoked, KeysRetired, KeysLeft)
-_AUDITED = (LeaseHanded, Limited, RefreshAsked, Reloaded, LeaseEvicted, *_OF_TOKENS)
+_AUDITED = (
+    LeaseHanded | LeaseEvicted | RefreshAsked | Limited | Reloaded | TokenIssued | TokenRevoked | KeysRetired | KeysLeft
+)
 _OF_PODS = {"pod", "peer"}  # left out of all other lines
 _Denial = RequestDenied | AskRefused
 

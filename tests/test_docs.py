@@ -3,14 +3,18 @@
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
+from broker import audit
 from broker.cli import credbroker
 from broker.config.read import parse
 from broker.config.shape import Snapshot
-from broker.metrics import Metrics
+from broker.events import LeaseMinted, RequestDenied
+from broker.metrics import PREFIX, Metrics
+from broker.model import Facts
 from tests.reference import page
 
 ROOT = Path(__file__).parents[1]
@@ -60,11 +64,21 @@ class TestDocuments:
 
     def test_operations_names_every_metric(self):
         """And no other."""
-        text = (ROOT / "docs" / "operations.md").read_text()
-        families = {family.name.removeprefix("credbroker_") for family in Metrics().families({})}
-        missing = {name for name in families if not re.search(rf"`{name}(_total)?(\{{|`)", text)}
+        rows = [
+            line.split(" | ")[0] for line in section("operations.md", "Health and metrics") if line.startswith("| `")
+        ]
+        named = {name.removesuffix("_total") for row in rows for name in re.findall(r"`([a-z]+_[a-z_]+)(?:\{|`)", row)}
+        metrics = Metrics()
+        metrics.listen(LeaseMinted("train", 1, 0.0, 0.1, Facts(), skew=0.0))  # without one no skew is told
 
-        assert missing == set()
+        assert named == {family.name.removeprefix(PREFIX) for family in metrics.families({})}
+
+    def test_operations_names_every_event_of_the_audit(self):
+        """And no other: who looks for a line in vain believes that nothing has happened."""
+        named = re.findall(r"`([A-Z][A-Za-z]+)`", " ".join(section("operations.md", "Logs and audit")))
+        events = {event.__name__ for event in (*get_args(audit._AUDITED), RequestDenied)}
+
+        assert set(named) == events | {"LinesLost"}
 
     @pytest.mark.parametrize("name", ["security.md", "threat-model.md"])
     def test_every_test_that_is_named_is_there(self, name: str):
@@ -85,6 +99,11 @@ class TestDocuments:
         }
 
         assert [one for one in sorted(tested) if one[1] not in rows.get(one[0], "")] == []
+
+
+def section(page: str, title: str) -> list[str]:
+    """The lines below a heading of a page."""
+    return (ROOT / "docs" / page).read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0].splitlines()
 
 
 def _is_there(path: str, name: str) -> bool:
