@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from broker import clock
-from broker.config import read
+from broker import clock, vetting
 from broker.config.shape import Config
 from broker.control_client import Client
 from broker.daemon import Daemon, Start
@@ -84,7 +83,7 @@ def written(folder: Path, plan: Mapping[str, str] = PLAN) -> Path:
 def a_start(folder: Path, plan: Mapping[str, str] = PLAN, **more: Any) -> Start:
     """What a daemon of this plan is started with."""
     file = written(folder, plan)
-    config, snapshot = read.load(file)
+    config, snapshot = vetting.load(file)
     defaults: dict[str, Any] = {"identity": {}, "runtime_dir": str(folder), "config_path": file}
     return Start(config=config, snapshot=snapshot, **(defaults | more))
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 import pytest
 import uvloop
 
+from broker import vetting
 from broker.callers.peer import Attestor
-from broker.config import read
 from broker.daemon import Daemon, Start
 from broker.errors import ConfigError
 
@@ -53,7 +53,7 @@ def running(path: Path, main: Callable[[Daemon], Awaitable[T]]) -> T:
     """`main(daemon)` while it listens."""
 
     async def run() -> T:
-        config, snapshot = read.load(path)
+        config, snapshot = vetting.load(path)
         start = Start(
             config=config,
             snapshot=snapshot,

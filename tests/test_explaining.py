@@ -6,9 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker import policy
+from broker import policy, vetting
 from broker.callers.accounts import Account
-from broker.config import read
 from broker.config.shape import CallerEntry, Config, Credential, Pods, Rule
 from broker.control_api import ExplainOrder, Explanation
 from broker.errors import ConfigError, Refused
@@ -193,7 +192,7 @@ class TestByFiles:
     @pytest.fixture
     def loaded(self, tmp_path: Path) -> tuple[Config, tuple[tuple[str, bytes], ...]]:
         """A configuration on disk, with the files as they were read."""
-        config, snapshot = read.load(written(tmp_path))
+        config, snapshot = vetting.load(written(tmp_path))
         return config, snapshot.files
 
     def test_places_are_files_and_lines(self, loaded: tuple[Config, tuple[tuple[str, bytes], ...]], tmp_path: Path):

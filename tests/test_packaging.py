@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import broker
-from broker.config.read import read
+from broker import vetting
 from broker.config.shape import Config
 from tests.house import TREE
 
@@ -244,7 +244,7 @@ class TestExample:
         file = tmp_path / "config.toml"
         file.write_text((TREE / "deploy/config.toml").read_text())
         file.chmod(0o600)
-        return read(file)
+        return vetting.load(file)[0]
 
     def test_it_reads_without_a_mistake(self, config: Config):
         """What people copy has to work."""

@@ -1,6 +1,6 @@
 """The configuration: found, read with every mistake at once, and given as frozen values.
 
-    find.locate     which file                      read.read     a file and what it includes -> Config
+    find.locate     which file                      read.survey   a file and what it includes -> Config
     zero            the Config of no file at all    read.parse    a Snapshot of the files -> Config, without the disk
     example         a file to start from            schema        the JSON schema of the file
 

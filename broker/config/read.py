@@ -1,7 +1,7 @@
-"""Files -> Config, or a ConfigError with every mistake at once, each with its place.
+"""Files -> Config and every mistake at once, each with its place.
 
-`read` and `load` open files; `parse` works on a Snapshot of them, so that a minter sees what the daemon saw. Nothing
-here quotes a value.
+`survey`, `again` and `take` open files; `parse` works on a Snapshot of them, so that a minter sees what the daemon saw.
+Nothing here quotes a value.
 """
 
 import hashlib
@@ -55,23 +55,10 @@ class Reading:
         self._notes.raise_if_any()
 
 
-def read(path: Path, *, table: Sources = TABLE, reader_uid: int | None = None) -> Config:
-    """The configuration in a file and in what it includes. Raises ConfigError."""
-    return load(path, table=table, reader_uid=reader_uid)[0]
-
-
-def load(path: Path, *, table: Sources = TABLE, reader_uid: int | None = None) -> tuple[Config, Snapshot]:
-    """As `read`, with the files as they were read. `reader_uid` is who reads, if not this process's user."""
-    reading = survey(path, table=table, reader_uid=reader_uid)
-    reading.raise_if_any()
-    return reading.config, reading.snapshot
-
-
-def survey(path: Path, *, table: Sources = TABLE, reader_uid: int | None = None) -> Reading:
-    """As `load`, with the mistakes beside what is right rather than raised."""
+def survey(path: Path, *, table: Sources = TABLE) -> Reading:
+    """The configuration in a file and in what it includes: its mistakes are told beside what is right, not raised."""
     notes = Notes()
-    files = disk.take(path, notes, os.geteuid() if reader_uid is None else reader_uid)
-    return _read(files, notes, table, uid_of)
+    return _read(disk.take(path, notes, os.geteuid()), notes, table, uid_of)
 
 
 def again(path: Path | None, running: DaemonSettings) -> Reading:

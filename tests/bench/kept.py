@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from broker import vetting
 from broker.clock import now, wall
-from broker.config import read
 from broker.model import AwsKeys, Facts, Lease
 from broker.plan import Book, Rendered, make_book
 from broker.secret import Secret
@@ -38,7 +38,7 @@ def settings(folder: Path) -> str:
 
 def seal(config: Path) -> None:
     """A lease of an hour for everything that this configuration mints at its start."""
-    book = make_book(read.read(config))
+    book = make_book(vetting.load(config)[0])
     vault = _vault(book)
     for serial, rendered in enumerate(book.warm(), 1):
         vault.write(_entry(rendered, serial), now(), wall())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from broker import sources
 from broker.config import zero
 from broker.config.place import lines
-from broker.config.read import generation, load, parse, read, take
+from broker.config.read import generation, parse, survey, take
 from broker.config.shape import Config, Snapshot
 from broker.errors import ConfigError
 from tests.config import toy
@@ -28,7 +28,14 @@ def a_file(path: Path, text: str, mode: int = 0o644) -> Path:
     return path
 
 
-class TestRead:
+def read(path: Path) -> Config:
+    """What is right in the files. Raises ConfigError with all that is not."""
+    reading = survey(path, table=TABLE)
+    reading.raise_if_any()
+    return reading.config
+
+
+class TestSurvey:
     def test_gives_what_the_files_say(self, tmp_path: Path):
         """Credentials and callers of included files after those of the main one."""
         text = f"[daemon]\ninclude = 'conf.d/*.toml'\n[credentials.b]\n{SESSION}\n[callers.y]\nuid = 7"
@@ -37,7 +44,7 @@ class TestRead:
             tmp_path / "conf.d" / "a.toml", f"[credentials.a]\n{SESSION}\n[callers.x]\nuid = 5\ngrants = ['b']"
         )
 
-        found = read(path, table=TABLE)
+        found = read(path)
 
         assert [credential.name for credential in found.credentials] == ["b", "a"]
         assert [caller.name for caller in found.callers] == ["y", "x"]
@@ -51,7 +58,7 @@ class TestRead:
         strange = a_file(tmp_path / "conf.d" / "b.toml", "[callers.b]\nuid = 1\nuuid = 2")
 
         with pytest.raises(ConfigError) as caught:
-            read(path, table=TABLE)
+            read(path)
 
         assert [mistake.place for mistake in caught.value.mistakes] == [
             str(path),
@@ -63,13 +70,13 @@ class TestRead:
     def test_an_absent_file_is_one_mistake(self, tmp_path: Path):
         """And an exit status of 2."""
         with pytest.raises(ConfigError) as caught:
-            read(tmp_path / "x", table=TABLE)
+            read(tmp_path / "x")
 
         assert str(caught.value) == f"{tmp_path}/x: does not exist"
         assert caught.value.exit_status == 2
 
     def test_who_reads_decides_whose_files_may_be_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        """The effective user, unless told otherwise."""
+        """The effective user."""
         path = a_file(tmp_path / "config.toml", "")
         asked: list[int] = []
 
@@ -80,20 +87,17 @@ class TestRead:
         monkeypatch.setattr("broker.config.disk.take", take)
         monkeypatch.setattr("os.geteuid", lambda: 1234)
 
-        read(path, table=TABLE)
-        read(path, table=TABLE, reader_uid=77)
+        read(path)
 
-        assert asked == [1234, 77]
+        assert asked == [1234]
 
-
-class TestLoad:
     def test_gives_the_files_as_they_were_read(self, tmp_path: Path):
         """So that a minter sees what the daemon saw, whatever happens to them afterwards."""
         path = a_file(tmp_path / "config.toml", f"[daemon]\nsocket = 'x'\n[credentials.a]\n{SESSION}")
-        found, snapshot = load(path, table=TABLE)
+        reading = survey(path, table=TABLE)
         path.unlink()
 
-        assert parse(Snapshot.unpack(snapshot.pack()), table=TABLE) == found
+        assert parse(Snapshot.unpack(reading.snapshot.pack()), table=TABLE) == reading.config
 
 
 class TestTake:

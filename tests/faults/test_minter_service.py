@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from broker import vetting
 from broker.config import read
 from broker.config.shape import Snapshot
 from broker.minter import frames
@@ -90,7 +91,7 @@ class Node:
     @property
     def generation(self) -> str:
         """Of the files as they are now."""
-        return read.read(self.config).generation
+        return vetting.load(self.config)[0].generation
 
     def lease(self, path: str = "/aws/train") -> tuple[int, dict[str, Any]]:
         """What a worker gets."""
@@ -130,7 +131,7 @@ def node() -> Iterator[Node]:
         config.chmod(0o600)
         shell = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "LANG": "C.UTF-8"}
         keys = {"AWS_ACCESS_KEY_ID": user.access_key_id, "AWS_SECRET_ACCESS_KEY": user.secret}
-        launch = Launch(read.load(config)[1], {**shell, **keys})
+        launch = Launch(vetting.load(config)[1], {**shell, **keys})
         with Activated(folder, launch, state=folder / "state") as service, Daemon(config, admin, shell):
             yield Node(folder, listen, sts, service)
 

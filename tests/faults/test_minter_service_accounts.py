@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.config import read
+from broker import vetting
 from broker.config.shape import Config, Snapshot
 from broker.minter.client import Launch
 from tests.clients.stage import free_address
@@ -162,7 +162,7 @@ def daemon(place: Place, service: Activated) -> Iterator["subprocess.Popen[bytes
 
 def config(place: Place) -> Config:
     """What both read."""
-    return read.read(place.folder / "config.toml")
+    return vetting.load(place.folder / "config.toml")[0]
 
 
 def asked(address: object, path: str) -> tuple[int, dict[str, Any]]:

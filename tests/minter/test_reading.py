@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from broker import vetting
 from broker.config import read
 from broker.config.shape import Snapshot
 from broker.errors import MintError
@@ -78,7 +79,7 @@ class TestPresent:
         more = file.parent / "conf.d" / "a.toml"
         more.write_text("[credentials.more]\nsource = 'gcp-adc'\n")
         more.chmod(0o600)
-        asked = read.read(file).generation
+        asked = vetting.load(file)[0].generation
 
         assert set(Reading(file, kept).book(asked).credentials) == {"data", "more"}
         more.unlink()
