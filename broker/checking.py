@@ -82,28 +82,22 @@ class Checker:
 
     async def _finding(self, name: str, facts: CallerFacts) -> Finding:
         credential = self._book.credentials[name]
-        source, short_lived = credential.source, credential.spec.short_lived
+        finding = Finding(
+            credential=name,
+            source=credential.source,
+            caller=facts.caller,
+            short_lived=credential.spec.short_lived,
+            required=self._is_required(name),
+        )
         try:
             brought = await self._mint(self._book.rendered(name, facts))
         except (MintError, Unrenderable) as error:
-            return Finding(
-                credential=name,
-                source=source,
-                caller=facts.caller,
-                short_lived=short_lived,
-                error=error.code,
-                advice=error.advice,
-                required=self._is_required(name),
-            )
-        return Finding(
-            credential=name,
-            source=source,
-            caller=facts.caller,
+            return msgspec.structs.replace(finding, error=error.code, advice=error.advice)
+        return msgspec.structs.replace(
+            finding,
             facts=_joined(brought.minted, brought.facts),
             lifetime=brought.minted.lifetime,
-            short_lived=short_lived,
             skew=brought.minted.skew,
-            required=self._is_required(name),
         )
 
     def _is_required(self, name: str) -> bool:

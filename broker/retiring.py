@@ -145,12 +145,10 @@ class Retiring:
 
     def _end(self, job: str) -> None:
         self._rounds().release(job)
-        keys, rendereds = defaultdict[bytes, list[str]](list), {}
-        for rendered, key in self._made.pop(job, ()):
-            keys[rendered.key].append(key)
-            rendereds[rendered.key] = rendered
-        now = self._clock.now()
-        self._errands += [Errand(rendereds[one], tuple(keys[one]), now, now + PATIENCE) for one in keys]
+        made, now = self._made.pop(job, []), self._clock.now()
+        for rendered in {one.key: one for one, _ in made}.values():
+            keys = tuple(key for one, key in made if one.key == rendered.key)
+            self._errands.append(Errand(rendered, keys, now, now + PATIENCE))
         self._poke.set()
 
     async def _do_all(self, errands: list[Errand]) -> None:
