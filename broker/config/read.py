@@ -64,7 +64,9 @@ def survey(path: Path, *, table: Sources = TABLE) -> Reading:
 def again(path: Path | None, running: DaemonSettings) -> Reading:
     """As `survey`, for a daemon that runs so: a change that needs a restart is a mistake. Raises ConfigError."""
     if path is None:
-        raise ConfigError(Mistake("zero configuration", "there is no file to read again"))
+        raise ConfigError(
+            Mistake("zero configuration", "there is no file to read again; a restart looks for an identity anew")
+        )
     reading = survey(path)
     if not reading.mistakes:  # else it may be a default that stands in for what is wrong
         for name in FIXED:
