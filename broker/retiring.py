@@ -82,7 +82,7 @@ class Retiring:
         if (job := _told(rendered)) is None:
             return await self._mints.mint(rendered, given)
         if not self._lives(job):
-            raise NotReady("the job that it is for is over", code="JobOver")
+            raise NotReady("the job that it is for is over: start it anew", code="JobOver")
         self._aloft.add(aloft := Landing())
         try:
             minted = await self._mints.mint(rendered, given)

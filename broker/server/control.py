@@ -107,7 +107,9 @@ class Control:
     async def _asking(self, request: web.Request) -> Account:
         uid = _peer(request)
         if uid is None:
-            raise Refused(403, "AccessDenied", "the kernel does not say who you are here (a user namespace?)")
+            raise Refused(
+                403, "AccessDenied", "the kernel does not say who you are: ask from outside your user namespace"
+            )
         assert request.transport is not None
         if self._clerk.is_minter(peer_session(request.transport.get_extra_info("socket"))):
             raise Refused(403, "AskingItself", "the broker's own identity cannot come from the broker: see its profile")

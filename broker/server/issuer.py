@@ -15,10 +15,11 @@ from broker.model import Caller, CallerFacts, Pod
 from broker.plan import Book
 from broker.rounds import Clock, Note
 from broker.secret import Secret
-from broker.server.rights import Rights, not_seen
+from broker.server.rights import NO_CALLER, Rights, not_seen
 
 LONGEST_TTL = 30 * 86_400.0
 FOR_EVER = float("inf")
+_NOT_ISSUED = "there is no such caller, or you may not issue tokens of it: `credbroker whoami` says which one you are"
 
 
 class Issuer:
@@ -55,9 +56,9 @@ class Issuer:
             raise Refused(403, "PodsAlone", advice)
         caller = self._caller(account, order)
         granted = self._granted(caller)
-        unknown = sorted(set(order.use) - {one.name for one in granted})
-        if unknown:
-            raise Refused(403, "AccessDenied", f"not granted to {caller.name}: {', '.join(unknown)}")
+        if unknown := sorted(set(order.use) - {one.name for one in granted}):
+            advice = f"not granted to {caller.name}: {', '.join(unknown)}; correct --use, or add it to `grants`"
+            raise Refused(403, "AccessDenied", advice)
         ttl = FOR_EVER if order.hold else min(order.ttl, LONGEST_TTL)
         first = self._order(account, caller, "header", ttl, held=order.hold)
         header, in_header = self._make(first)
@@ -87,7 +88,7 @@ class Issuer:
         """One worker token, bound to a uid where one is named, and for mere members to their own."""
         entry = self._rights.entry(order.caller)
         if entry is None or not self._rights.may_issue(entry, account):
-            raise Refused(403, "AccessDenied", "there is no such caller, or you may not issue tokens of it")
+            raise Refused(403, "AccessDenied", _NOT_ISSUED)
         if bound is None and not self._rights.may_issue_unbound(entry, account):
             bound = account
         if not self._rights.may_bind(entry, account, bound.uid if bound else None):
@@ -176,8 +177,8 @@ class Issuer:
         issues = [entry for entry in self._rights.callers if self._rights.may_issue(entry, account)]
         if len(issues) == 1:
             return (match.facts_for(issues[0], account),)
-        hint = f"; say --as {' or '.join(entry.name for entry in issues)}" if issues else ""
-        raise Refused(403, "UnknownCaller", f"no caller in the configuration matches uid {account.uid}{hint}")
+        hint = f"say --as {' or '.join(entry.name for entry in issues)}" if issues else NO_CALLER
+        raise Refused(403, "UnknownCaller", f"no caller in the configuration matches uid {account.uid}; {hint}")
 
     def _order(
         self, account: Account, caller: Caller, purpose: Purpose, ttl: float, *, held: bool = False

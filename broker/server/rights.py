@@ -9,6 +9,8 @@ from broker.desk import Desk
 from broker.errors import Refused
 from broker.model import Caller
 
+NO_CALLER = "an operator can add one, or issue you a token"
+
 
 class Rights:
     """Any user has rights on the callers that he is or issues tokens for; operators and the daemon's uid on all."""
@@ -57,7 +59,7 @@ class Rights:
         """What the account is by its uid. Raises Refused where it is nobody."""
         caller = match.match_uid(self.callers, account)
         if caller is None:
-            advice = f"no caller in the configuration matches uid {account.uid}; an operator can add one, or a token"
+            advice = f"no caller in the configuration matches uid {account.uid}; {NO_CALLER}"
             raise Refused(403, "UnknownCaller", advice)
         return caller
 

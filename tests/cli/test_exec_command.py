@@ -160,7 +160,9 @@ class TestOptions:
 
     def test_so_is_a_credential_that_is_not_granted(self, stage: Newcomer):
         """Named too: he has typed it."""
-        assert stage.run("exec", "--use", "prod", "--", "true").outcome == (4, "not granted to me: prod")
+        advice = "not granted to me: prod; correct --use, or add it to `grants`"
+
+        assert stage.run("exec", "--use", "prod", "--", "true").outcome == (4, advice)
 
     def test_an_issuer_may_be_a_caller_that_only_tokens_open(self, stage: Newcomer):
         """The daemon's own user is one."""

@@ -123,8 +123,8 @@ class TestEngage:
             engaged(office, CAROL)
 
     def test_unnamed_a_stranger_is_nobody(self, office: Office):
-        """With nothing to choose from."""
-        with pytest.raises(Refused, match=f"matches uid {STRANGER}$"):
+        """With nothing to choose from; who can change that is told."""
+        with pytest.raises(Refused, match=f"matches uid {STRANGER}; an operator can add one"):
             engaged(office, STRANGER)
 
 
