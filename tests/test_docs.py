@@ -80,6 +80,13 @@ class TestDocuments:
 
         assert set(named) == events | {"LinesLost"}
 
+    def test_operations_names_every_reason_of_a_minter_that_refuses(self):
+        """And no other: an alert on those that no honest daemon causes has to know them all."""
+        sources = "".join(path.read_text() for path in (ROOT / "broker" / "minter").glob("*.py"))
+        text = " ".join(section("operations.md", "Minters")).partition("with `reason`: ")[2].partition("Alert on")[0]
+
+        assert set(re.findall(r"`(\w+)`", text)) == {*re.findall(r'NotAdmitted\("(\w+)"', sources), "frame"}
+
     @pytest.mark.parametrize("name", ["security.md", "threat-model.md"])
     def test_every_test_that_is_named_is_there(self, name: str):
         """A promise without its test would be none."""
