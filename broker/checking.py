@@ -60,13 +60,9 @@ class Checker:
 
     def idle(self) -> tuple[str, ...]:
         """What no daemon mints: nobody is granted it, nor anything that is minted from it."""
-        used = {name for caller in self._book.config.callers for grant in caller.grants for name in self._chain(grant)}
-        return tuple(name for name in self._book.credentials if name not in used)
-
-    def _chain(self, name: str | None) -> Iterator[str]:
-        while name is not None:
-            yield name
-            name = self._book.credentials[name].base
+        book = self._book
+        used = {name for caller in book.config.callers for grant in caller.grants for name in book.chain(grant)}
+        return tuple(name for name in book.credentials if name not in used)
 
     def _granted(self) -> Iterator[tuple[str, CallerFacts]]:
         granted: set[str] = set()
@@ -117,7 +113,7 @@ class Checker:
 
     async def _mint_now(self, rendered: Rendered) -> frames.Brought:
         base = (await self._mint(rendered.base)).minted.value if rendered.base else None
-        if not getattr(rendered.spec, "mfa_serial", None):
+        if not rendered.wants_code:
             try:
                 return await self._who(rendered, Given(base=base))
             except IdentityMissing as error:

@@ -133,14 +133,7 @@ def granted_again(book: Book, name: str, facts: CallerFacts, audience: str | Non
         return
     for caller in (facts.caller, *(() if of_one_caller(book, name) else book.callers)):
         entry = book.callers.get(caller)
-        if entry and (name in entry.grants or any(name in _chain(book, grant) for grant in entry.grants)):
+        if entry and (name in entry.grants or any(name in book.chain(grant) for grant in entry.grants)):
             with contextlib.suppress(Unrenderable):
                 others = CallerFacts(caller=caller, job=facts.job)
                 yield book.rendered(name, facts if caller == facts.caller else others, audience)
-
-
-def _chain(book: Book, name: str) -> Iterator[str]:
-    step: str | None = name
-    while step is not None:
-        yield step
-        step = book.credentials[step].base

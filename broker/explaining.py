@@ -14,7 +14,7 @@ from broker import policy
 from broker.callers import match
 from broker.callers.accounts import Account, look_up
 from broker.config.place import find
-from broker.config.shape import CallerEntry, Config, Credential
+from broker.config.shape import CallerEntry, Config
 from broker.config.table import did_you_mean
 from broker.control_api import ExplainOrder, Explanation, MintAsked
 from broker.errors import Refused
@@ -168,7 +168,8 @@ def _also(entry: CallerEntry, account: Account | None, callers: Iterable[CallerE
 def _mints(question: Question, facts: CallerFacts) -> Iterator[MintAsked]:
     """The credential's chain, bases first; as it is written where a template cannot be filled."""
     book = question.book
-    for credential in reversed(list(_chain(book, question.credential))):
+    for name in reversed(book.chain(question.credential)):
+        credential = book.credentials[name]
         try:
             spec, rendered = book.rendered(credential.name, facts).spec, True
         except Unrenderable:
@@ -180,13 +181,6 @@ def _mints(question: Question, facts: CallerFacts) -> Iterator[MintAsked]:
             spec=_shown(spec, whole=question.whole, rendered=rendered),
             rendered=rendered,
         )
-
-
-def _chain(book: Book, name: str) -> Iterator[Credential]:
-    step: str | None = name
-    while step is not None:
-        yield (credential := book.credentials[step])
-        step = credential.base
 
 
 def _shown(spec: Spec, *, whole: bool, rendered: bool) -> dict[str, Any]:

@@ -90,6 +90,11 @@ class Book(msgspec.Struct, frozen=True, eq=False):
         key = msgspec.json.encode((name, credential.source, spec, audience, chain, *job), order="sorted")
         return Rendered(key, credential, facts, spec, audience, base)
 
+    def chain(self, name: str) -> tuple[str, ...]:
+        """A credential and, by name, all that it is minted from."""
+        base = self.credentials[name].base
+        return (name, *self.chain(base)) if base else (name,)
+
     def warm(self) -> tuple[Rendered, ...]:
         """What is minted at start: everything granted that renders without knowing the process, its bases before it."""
         found: dict[bytes, Rendered] = {}

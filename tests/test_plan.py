@@ -146,6 +146,13 @@ class TestTemplates:
 
 
 class TestChains:
+    def test_a_chain_is_what_is_granted_and_all_that_it_is_minted_from(self):
+        """In this order: the last one is minted from nothing."""
+        book = a_book(a_session("base"), a_role("middle", base="base"), a_role(base="middle"))
+
+        assert book.chain("train") == ("train", "middle", "base")
+        assert book.chain("base") == ("base",)
+
     def test_a_base_is_rendered_for_the_same_caller(self):
         """Each user's role from each user's session."""
         book = a_book(a_role("base", session_name="b-{user}"), a_role(base="base", session_name="t-{user}"))

@@ -48,7 +48,7 @@ def _admit_call(book: Book, call: Call) -> None:
     caller = book.callers.get(ask.facts.caller)
     if caller is None:
         raise NotAdmitted("caller", "the daemon asked for a caller that is not configured")
-    if not any(ask.credential in _chain(book, grant) for grant in caller.grants):
+    if not any(ask.credential in book.chain(grant) for grant in caller.grants):
         raise NotAdmitted("grant", "the daemon asked for a credential that this caller is not granted")
     _check_facts(caller, ask.facts)
     try:
@@ -60,15 +60,6 @@ def _admit_call(book: Book, call: Call) -> None:
         raise NotAdmitted("question", "the daemon asked to end what nobody makes for a job")
     if call.do != "retire" and ask.given.spent:
         raise NotAdmitted("spent", "the daemon named keys to end, and asked for something else")
-
-
-def _chain(book: Book, name: str | None) -> list[str]:
-    """A credential and all that it is minted from."""
-    chain = []
-    while name is not None:
-        chain.append(name)
-        name = book.credentials[name].base
-    return chain
 
 
 def _check_facts(caller: CallerEntry, facts: CallerFacts) -> None:
