@@ -151,7 +151,7 @@ def book_of(config: Config, hostname: str | None = None) -> Book:
         {credential.name: credential for credential in config.credentials},
         {caller.name: caller for caller in config.callers},
         hostname or _short_hostname(),
-        frozenset(credential.name for credential in config.credentials if _knows_processes(credential)),
+        frozenset(credential.name for credential in config.credentials if process_facts(credential)),
     )
 
 
@@ -229,8 +229,9 @@ def gives(credential: Credential, kind: Kind | None, audience: str | None) -> bo
     return kind is None or credential.spec.kind is kind
 
 
-def _knows_processes(credential: Credential) -> bool:
-    return bool(_OF_ONE_CALLER.search(msgspec.json.encode(credential.spec).decode()))
+def process_facts(credential: Credential) -> frozenset[str]:
+    """Which of a process's uid, user and group a credential's own spec renders."""
+    return frozenset(_OF_ONE_CALLER.findall(msgspec.json.encode(credential.spec).decode()))
 
 
 def _facts(facts: CallerFacts) -> dict[str, str | None]:

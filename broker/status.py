@@ -1,15 +1,10 @@
 """Keepers -> what `status`, `whoami` and readiness say of them. Pure."""
 
-import re
 from collections.abc import Iterable, Iterator
-
-import msgspec
 
 from broker.control_api import Granted, LeaseRow
 from broker.keeper import NEVER, Keeper
-from broker.plan import Book, Rendered, is_required
-
-_WHO = re.compile(r"\{(uid|user|group)\}")
+from broker.plan import Book, Rendered, is_required, process_facts
 
 
 def lease_row(keeper: Keeper, now: float) -> LeaseRow:
@@ -83,9 +78,9 @@ def degraded(keepers: Iterable[Keeper]) -> tuple[str, ...]:
     return tuple(sorted({keeper.rendered.label for keeper in keepers if keeper.failures}))
 
 
-def _rendered_for(rendered: Rendered) -> set[str]:
+def _rendered_for(rendered: Rendered) -> frozenset[str]:
     """Which facts of a process the templates of a credential, and of what it chains from, name."""
-    named = set(_WHO.findall(msgspec.json.encode(rendered.credential.spec).decode()))
+    named = process_facts(rendered.credential)
     return named | _rendered_for(rendered.base) if rendered.base else named
 
 
