@@ -18,7 +18,6 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     project: str | None = None
     quota_project: str | None = None
     profile: str | None = None  # whose non-secret settings the worker keeps
-    needs_mfa: bool = False  # nothing is held and it cannot be minted without a code
 
 
 class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):

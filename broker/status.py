@@ -52,7 +52,6 @@ def granted(keepers: Iterable[tuple[Keeper, bool]], now: float) -> Iterator[Gran
             project=(facts and facts.project) or getattr(spec, "project", None),
             quota_project=(facts and facts.quota_project) or getattr(spec, "quota_project", None),
             profile=getattr(spec, "profile", None),
-            needs_mfa=lease is None and _wants_code(keeper.rendered),
         )
 
 
@@ -82,10 +81,6 @@ def _rendered_for(rendered: Rendered) -> frozenset[str]:
     """Which facts of a process the templates of a credential, and of what it chains from, name."""
     named = process_facts(rendered.credential)
     return named | _rendered_for(rendered.base) if rendered.base else named
-
-
-def _wants_code(rendered: Rendered) -> bool:
-    return rendered.wants_code or bool(rendered.base and _wants_code(rendered.base))
 
 
 def _state(keeper: Keeper, now: float) -> str:

@@ -158,18 +158,6 @@ class TestGranted:
         assert (aws.region, aws.profile, aws.project) == ("eu-west-1", "prod", None)
         assert (google.kind, google.first, google.project, google.quota_project) == ("gcp", False, "p", "q")
 
-    @pytest.mark.parametrize("chained", [False, True])
-    def test_an_mfa_code_is_needed_until_a_lease_is_held(self, chained: bool):
-        """By itself, or for the base that it chains from."""
-        serial = "arn:aws:iam::123456789012:mfa/alice"
-        parts = (a_session("base", mfa_serial=serial), a_role(base="base")) if chained else (a_role(mfa_serial=serial),)
-        keeper = cold(*parts)
-
-        before = [one.needs_mfa for one in status.granted([(keeper, True)], START)]
-        after = [one.needs_mfa for one in status.granted([(warm(keeper), True)], START)]
-
-        assert (before, after) == ([True], [False])
-
 
 def kept(*rendereds: Rendered) -> list[Keeper]:
     """Keepers of what is kept fresh whether or not anybody asks."""
