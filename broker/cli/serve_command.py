@@ -29,14 +29,12 @@ if TYPE_CHECKING:  # the daemon is heavy, and --help must not load it
 
 @click.command("serve")
 @config_option
-@click.option("--private", "private", nargs=2, type=(int, str), hidden=True, help="For exec: its socket and folder.")
+@click.option("--private", nargs=2, type=(int, str), hidden=True, help="For exec: its socket and folder.")
 @click.option("--as", "caller", hidden=True, help="For exec: its caller, if it names one.")
 @click.option(
     "--use", hidden=True, multiple=True, help="For exec: the credentials that it is to have, if it names any."
 )
-def command(
-    config: str | None, private: tuple[int, str] | None, caller: str | None = None, use: tuple[str, ...] = ()
-) -> None:
+def command(config: str | None, private: tuple[int, str] | None, caller: str | None, use: tuple[str, ...]) -> None:
     """Run the daemon in the foreground.
 
     \b

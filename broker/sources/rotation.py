@@ -11,7 +11,6 @@ import re
 import socket
 
 OWNER = "credbroker"
-LONGEST_NAME = 100  # at Backblaze
 _END = re.compile(r"[0-9]{10}")
 
 

@@ -21,7 +21,7 @@ class TestMark:
 
         assert "secret" not in name
         assert name.replace("-", "").isalnum()
-        assert len(name) <= rotation.LONGEST_NAME
+        assert len(name) <= 100
 
 
 class TestIsOver:
