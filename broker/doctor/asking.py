@@ -31,9 +31,9 @@ from broker.server.sockets import tcp_listener_owner
 from broker.worker_env.oci import TOKEN as RPST
 
 PATIENCE = 5.0
+HOSTS = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")  # as Google's clients look for them
 _LONGEST = 1 << 20
 _TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - the name of a variable
-_HOSTS = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
 _ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default"
 
 
@@ -84,7 +84,7 @@ def _aws(environ: Mapping[str, str], planes: frozenset[str]) -> Fetched:
 
 
 def _google(environ: Mapping[str, str], planes: frozenset[str]) -> Fetched:
-    host = next((environ[name] for name in _HOSTS if environ.get(name)), "")
+    host = next((environ[name] for name in HOSTS if environ.get(name)), "")
     flavor = {"Metadata-Flavor": "Google"}
     body = _json(_get(f"http://{host}", f"{_ACCOUNT}/token", flavor, planes))
     email = _get(f"http://{host}", f"{_ACCOUNT}/email", flavor, planes).decode(errors="replace")

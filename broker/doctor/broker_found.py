@@ -11,7 +11,7 @@ import msgspec
 from broker import control_api as api
 from broker.control_client import Client
 from broker.doctor import asking
-from broker.doctor.asking import Fetched
+from broker.doctor.asking import HOSTS, Fetched
 from broker.doctor.aws_steps import FULL_URI
 from broker.doctor.azure import ENDPOINT
 from broker.doctor.chain import authority
@@ -25,7 +25,7 @@ from broker.worker_env.outer import WORKER, WORKER_TOKEN_FILE
 # By cloud: the variables that name the worker plane, and those that name a file or folder of the worker's.
 _MARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Kind.AWS.value: ((FULL_URI,), ("AWS_CONFIG_FILE",)),
-    Kind.GOOGLE.value: (("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"), ("CLOUDSDK_CONFIG",)),
+    Kind.GOOGLE.value: (HOSTS, ("CLOUDSDK_CONFIG",)),
     Kind.AZURE.value: ((ENDPOINT,), ()),
     Kind.DATABRICKS.value: ((URL,), ()),
     Kind.OCI.value: ((), (RPST, "OCI_CONFIG_FILE")),
