@@ -94,7 +94,7 @@ ARROWS: dict[str, set[str]] = {
     "cli": SHAPE
     | {"checking", "config", "control_api", "control_client", "daemon", "doctor", "files", "hold", "identity", "logs"}
     | {"explaining", "minter.client", "plan", "process", "run_command", "server.sockets", "state", "vetting"}
-    | {"worker_env"},
+    | {"callers", "worker_env"},
 }
 
 LOOPS = {"reloading", "retiring", "rounds", "threads", "kept_leases", "server", "minter.client", "daemon", "cli"}

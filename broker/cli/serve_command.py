@@ -15,6 +15,8 @@ import click
 import msgspec
 
 from broker import __version__
+from broker.callers import match
+from broker.callers.accounts import look_up
 from broker.cli.options import config_option, configuration
 from broker.cli.words import NO_IDENTITY, say
 from broker.config import zero
@@ -185,12 +187,22 @@ def _wanted(config: Config, caller: str | None, use: tuple[str, ...]) -> Config:
 
     Names that are not there change nothing: it is told about them when it asks.
     """
-    callers = [one for one in config.callers if one.name == caller] or config.callers
+    names = {caller} if caller else _own(config)
+    callers = [one for one in config.callers if one.name in names] or config.callers
     narrowed = (
         msgspec.structs.replace(one, grants=tuple(name for name in one.grants if name in use or not use))
         for one in callers
     )
     return msgspec.structs.replace(config, callers=tuple(narrowed))
+
+
+def _own(config: Config) -> set[str]:
+    """The callers that our own uid matches, as which `exec` is served where it names none."""
+    try:
+        known = match.match_uid(config.callers, look_up(os.geteuid()))
+    except OSError:  # nobody knows our groups; who asks is looked up again
+        return set()
+    return {facts.caller for facts in known.matches} if known else set()
 
 
 def _runtime_folder(config: Config, environ: MutableMapping[str, str]) -> str:
