@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from broker import policy
 from broker.errors import Refused
-from broker.events import LeaseHanded, StaleServed
+from broker.events import LeaseHanded, Note, StaleServed
 from broker.keeper import Keeper
 from broker.model import Caller, CallerFacts, Kind, Lease, Want
 from broker.plan import Book, Rendered, Unrenderable, of_one_caller
-from broker.rounds import Clock, Flight, Note, Rounds
+from broker.rounds import Clock, Flight, Rounds
 
 MOST_REMEMBERED = 50_000
 

@@ -1,5 +1,7 @@
 """What happened, as frozen values: keeper and desk return them, `ledger` makes metrics, audit and logs of them."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from broker.details import MintBegun, SocketAnswered, TurnedAway
@@ -283,3 +285,5 @@ Event = (
     | WriteFailed
     | WriteHealed
 )
+
+Note = Callable[[Event], None]  # whoever is told what happened

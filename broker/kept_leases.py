@@ -22,6 +22,7 @@ from broker.events import (
     LeaseEvicted,
     LeaseMinted,
     LeasesTakenOver,
+    Note,
     Reloaded,
     SealedDropped,
     StateOff,
@@ -30,7 +31,7 @@ from broker.events import (
 )
 from broker.model import Lease
 from broker.plan import Book, Rendered
-from broker.rounds import Clock, Note, Rounds
+from broker.rounds import Clock, Rounds
 from broker.state import life, state_key
 from broker.state.sealed import Label
 from broker.state.vault import MOST_FAILURES, Entry, Loaded, Vault, spread

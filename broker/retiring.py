@@ -17,10 +17,10 @@ import msgspec
 from broker import schedule
 from broker.desk import granted_again
 from broker.errors import BrokerError, NotReady, Unreachable
-from broker.events import Event, KeysLeft, KeysRetired, LeasesTakenOver, TokenRevoked
+from broker.events import Event, KeysLeft, KeysRetired, LeasesTakenOver, Note, TokenRevoked
 from broker.model import POD, Given, Minted, Value
 from broker.plan import Book, Rendered
-from broker.rounds import Clock, Note, Rounds
+from broker.rounds import Clock, Rounds
 from broker.waiting import Landing
 
 PATIENCE = 3600.0  # for an upstream that cannot end a key now
@@ -42,7 +42,7 @@ class Mints(Protocol):
 
 
 class Errand(msgspec.Struct, eq=False):
-    """Keys of one job to be ended; none where it is only to be looked for what is left over. On the boot clock."""
+    """Keys of one job that are to be ended. On the boot clock."""
 
     rendered: Rendered
     keys: tuple[str, ...]
@@ -104,13 +104,13 @@ class Retiring:
         """Until cancelled, end what is to be ended: of each credential one job after the other."""
         while True:
             now = self._clock.now()
-            if now >= self._sweep:
-                self._sweep = now + SWEEP
-                self._errands += [Errand(one, (), now, now) for one in self._book().per_job()]
-            await asyncio.gather(*map(self._do_all, _by_label(one for one in self._errands if one.due <= now)))
-            due = min((one.due for one in self._errands), default=self._sweep)
+            left = self._book().per_job() if now >= self._sweep else ()
+            self._sweep = now + SWEEP if now >= self._sweep else self._sweep
+            due = _by_label(one for one in self._errands if one.due <= now)
+            await asyncio.gather(*map(self._look, left), *map(self._do_all, due))
+            until = min((one.due for one in self._errands), default=self._sweep)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(min(due, self._sweep) - self._clock.now(), 0.0)):
+                async with asyncio.timeout(max(min(until, self._sweep) - self._clock.now(), 0.0)):
                     await self._poke.wait()
             self._poke.clear()
 
@@ -151,6 +151,11 @@ class Retiring:
             self._errands.append(Errand(rendered, keys, now, now + PATIENCE))
         self._poke.set()
 
+    async def _look(self, rendered: Rendered) -> None:
+        """For what is left over by others; that it cannot be is counted where upstream is asked, and no news."""
+        with contextlib.suppress(Exception):
+            await self._mints.retire(rendered, Given(base=await self._base(rendered)))
+
     async def _do_all(self, errands: list[Errand]) -> None:
         """One after the other, up to the first that fails: an upstream that hangs holds up others for one call only."""
         for errand in errands:
@@ -169,9 +174,8 @@ class Retiring:
             self._failed(errand, Unreachable(f"ending them failed inside credbroker ({type(bug).__name__})"))
             return False
         self._errands.remove(errand)
-        if errand.keys:
-            facts = errand.rendered.facts
-            self._note(KeysRetired(errand.rendered.label, facts.caller, facts.job, errand.keys))
+        facts = errand.rendered.facts
+        self._note(KeysRetired(errand.rendered.label, facts.caller, facts.job, errand.keys))
         return True
 
     def _failed(self, errand: Errand, error: BrokerError) -> None:
@@ -186,12 +190,11 @@ class Retiring:
 
     def _leave(self, errand: Errand, error: BrokerError, again_in: float | None = None) -> None:
         facts, label = errand.rendered.facts, errand.rendered.label
-        if errand.keys:
-            self._note(KeysLeft(label, facts.caller, facts.job, errand.keys, error.code, error.advice, again_in))
+        self._note(KeysLeft(label, facts.caller, facts.job, errand.keys, error.code, error.advice, again_in))
 
     async def _insist(self, tried: list[Errand], until: float) -> None:
         """Those that were not yet `tried` so."""
-        errands = [one for one in self._errands if one.keys and one not in tried]
+        errands = [one for one in self._errands if one not in tried]
         tried += errands
         await asyncio.gather(*(self._insist_on(one, until) for one in errands))
 

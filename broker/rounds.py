@@ -17,7 +17,7 @@ from broker.drift import Watch
 from broker.errors import BrokerError, Unreachable, again_in, perhaps_mistyped
 from broker.events import (
     ClockMoved,
-    Event,
+    Note,
 )
 from broker.keeper import NEVER, Keeper
 from broker.model import Given, Lease, Minted
@@ -31,7 +31,6 @@ SLOTS = 4  # mints at once; the pool has as many minters
 RATE = 10.0  # mints a second of one family of sources
 
 Mint = Callable[[Rendered, Given], Awaitable[Minted]]
-Note = Callable[[Event], None]
 
 
 class Clock(Protocol):

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from broker.config import references
 from broker.config.shape import Address, Config, Snapshot
+from broker.events import Note
 from broker.identity import minter_environment, take_identity
-from broker.minter.asking import Mints, Note, Reviewer
+from broker.minter.asking import Mints, Reviewer
 from broker.minter.client import Launch, Pool, Service
 
 

@@ -6,7 +6,7 @@ Reviews have minters of their own, so that an upstream that hangs all others hid
 from collections.abc import Callable
 
 from broker.errors import MintError
-from broker.events import Event, UpstreamAsked
+from broker.events import Note, UpstreamAsked
 from broker.minter import frames
 from broker.minter.client import Launch, Pool, Service
 from broker.model import Ask, Given, Keys, Minted, Review, Reviewed
@@ -17,8 +17,6 @@ KUBERNETES = "kubernetes"  # the source of reviews, as metrics call it
 REVIEWERS = 2  # reviews at once
 DEADLINE = 10.0
 IDLE = 600.0  # longer than between two renewals of the keys: a pod's first request does not wait for a minter
-
-Note = Callable[[Event], None]
 
 
 class Mints:

@@ -14,11 +14,11 @@ from broker.codes import needs_code, start_with_code
 from broker.desk import Desk
 from broker.dialects import environment
 from broker.errors import ConfigError, IdentityMissing, Refused, in_public
-from broker.events import RefreshAsked
+from broker.events import Note, RefreshAsked
 from broker.keeper import Keeper
 from broker.metrics import Metrics
 from broker.model import Caller, Lease, Want
-from broker.rounds import Clock, Flight, Note, Rounds
+from broker.rounds import Clock, Flight, Rounds
 from broker.secret import Secret
 from broker.server.directory import Directory
 from broker.server.issuer import Issuer

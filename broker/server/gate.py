@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from broker.callers.peer import Endpoint
 from broker.details import TurnedAway
-from broker.rounds import Note
+from broker.events import Note
 from broker.server.bounds import Room, admin_room, control_room
 from broker.server.sockets import peer_uid
 from broker.server.web import web

@@ -13,10 +13,9 @@ from broker.callers.worker_token import WorkerTokens
 from broker.config.shape import CallerEntry
 from broker.details import SocketAnswered
 from broker.errors import BrokerError, Refused
-from broker.events import RequestDenied
+from broker.events import Note, RequestDenied
 from broker.model import Caller, Lease
 from broker.plan import Rendered
-from broker.rounds import Note
 from broker.server.clerk import Clerk
 from broker.server.denials import Denials, Sender, denied
 from broker.server.issuer import listed

@@ -10,10 +10,10 @@ from broker.callers import match
 from broker.callers.accounts import Account
 from broker.callers.worker_token import Purpose, TokenEntry, TokenOrder, WorkerTokens
 from broker.errors import Refused
-from broker.events import TokenIssued, TokenRevoked
+from broker.events import Note, TokenIssued, TokenRevoked
 from broker.model import Caller, CallerFacts, Pod
 from broker.plan import Book
-from broker.rounds import Clock, Note
+from broker.rounds import Clock
 from broker.secret import Secret
 from broker.server.rights import NO_CALLER, Rights, not_seen
 

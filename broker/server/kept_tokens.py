@@ -11,8 +11,8 @@ from typing import Self
 from broker.callers.worker_token import Kept, WorkerTokens
 from broker.clock import boot
 from broker.errors import BrokerError
-from broker.events import TokensDropped, WriteFailed, WriteHealed
-from broker.rounds import Clock, Note
+from broker.events import Note, TokensDropped, WriteFailed, WriteHealed
+from broker.rounds import Clock
 from broker.state.kept_file import KeptFile, Stamp
 
 PAUSE = 1.0

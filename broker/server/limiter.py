@@ -15,9 +15,9 @@ import msgspec
 
 from broker.config.shape import Limits
 from broker.errors import Refused
-from broker.events import Limited
+from broker.events import Limited, Note
 from broker.model import Caller
-from broker.rounds import Clock, Note
+from broker.rounds import Clock
 from broker.server.link import Peer
 
 MOST_FAILURES = 100  # of a uid within WINDOW are answered like any other refusal; the rest cheaply and late

@@ -18,10 +18,11 @@ from broker.desk import Desk
 from broker.dialects import DIALECTS, Dialect, Wish, imds
 from broker.dialects import token as nameless
 from broker.errors import BrokerError, NotReady, Refused, in_public
+from broker.events import Note
 from broker.metrics import Metrics
 from broker.model import Caller, Kind, Lease, Want
 from broker.origin import refuse_forwarded
-from broker.rounds import Clock, Flight, Note
+from broker.rounds import Clock, Flight
 from broker.server import swap
 from broker.server.denials import Sender, denied
 from broker.server.directory import Directory

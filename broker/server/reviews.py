@@ -16,9 +16,9 @@ from broker.callers import kubernetes, match
 from broker.callers.kubernetes import Verdict, Verdicts
 from broker.config.shape import Config
 from broker.errors import BrokerError, Malformed, NotReady, Throttled, Unreachable
-from broker.events import ReviewsFail, ReviewsWork
+from broker.events import Note, ReviewsFail, ReviewsWork
 from broker.model import Caller, Keys, Pod, Reviewed
-from broker.rounds import Clock, Note
+from broker.rounds import Clock
 from broker.secret import Secret
 from broker.server.link import Peer
 from broker.server.turns import Turns

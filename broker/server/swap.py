@@ -14,9 +14,9 @@ import msgspec
 from broker.callers.worker_token import PATH_PREFIX, RANDOM_BYTES, TokenOrder, WorkerTokens, encoded
 from broker.config.shape import Address
 from broker.errors import Refused
-from broker.events import TokenIssued
+from broker.events import Note, TokenIssued
 from broker.model import Caller
-from broker.rounds import Clock, Note
+from broker.rounds import Clock
 from broker.secret import Secret
 from broker.server.link import Link
 from broker.wire import Reply, json_body, timestamp

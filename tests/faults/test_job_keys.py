@@ -18,6 +18,7 @@ import pytest
 
 from broker.safefile import write_private
 from tests.cli.newcomer import CREDBROKER, Newcomer, until
+from tests.clients.configured import GCS_HMAC
 from tests.fakes.gcs_hmac import ACCOUNT, FakeGcsHmac
 from tests.fakes.google import FakeGoogle
 from tests.fakes.google.__main__ import introduction
@@ -25,22 +26,12 @@ from tests.fakes.objects import Buckets
 from tests.faults.striking import strike
 
 TTL = 900
-CONFIG = """
-    [credentials.admin]
-    source = "gcp-adc"
-    file = "{key_file}"
+CONFIG = f"""{GCS_HMAC}
+ttl = {TTL}
 
-    [credentials.hmac]
-    source = "gcs-hmac"
-    from = "admin"
-    service_account = "{account}"
-    dedicated = true
-    ttl = {ttl}
-    endpoint_url = "{url}"
-
-    [callers.me]
-    ME
-    grants = ["hmac"]
+[callers.me]
+ME
+grants = ["hmac"]
 """
 KEY = "import os, sys; print(os.environ['GCS_KEY'], flush=True); sys.stdin.read()"
 MAKING = tuple(f"{when} {call}" for call in ("list", "create") for when in ("before", "after"))
@@ -92,7 +83,7 @@ def site() -> Iterator[Site]:
         found.gcs = FakeGcsHmac(google.registry, Buckets("data"))
         with found.gcs.serve() as served:
             key_file = introduction(google, found.home)["key_file"]
-            found.configure(CONFIG.format(key_file=key_file, account=ACCOUNT, ttl=TTL, url=served.url))
+            found.configure(CONFIG.format(key_file=key_file, account=ACCOUNT, url=served.url))
             yield found
 
 
